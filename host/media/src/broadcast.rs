@@ -1,0 +1,326 @@
+//! Broadcasts: a source and everything derived from it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::bus::Shared as BusShared;
+use crate::calendar::{Calendar, Epoch, EpochInfo, Group, Segment, SegmentInfo};
+use crate::clock::Moment;
+use crate::name::{BroadcastName, TrackName};
+use crate::time::Time;
+use crate::track::{Info, Producer, Provenance, Track};
+
+/// Why a track could not be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TrackError {
+    /// The name belongs to somebody else.
+    #[error("the name {name} is taken by {owner}")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// Who has it.
+        owner: String,
+    },
+    /// The broadcast has as many tracks as it may.
+    #[error("the broadcast has {0} tracks, and may not have more")]
+    TooMany(usize),
+    /// The broadcast has ended.
+    #[error("the broadcast has ended")]
+    Ended,
+}
+
+/// Where a broadcast is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Its publisher is there.
+    Live,
+    /// Its publisher has gone, and may return.
+    Waiting {
+        /// Since when, on the bus's monotonic clock.
+        since: Duration,
+    },
+    /// The source has ended.
+    Ended {
+        /// Since when, on the bus's monotonic clock.
+        since: Duration,
+    },
+}
+
+/// A broadcast that can be read and added to. Cheap to clone.
+#[derive(Clone)]
+pub struct Broadcast(Arc<Shared>);
+
+struct Shared {
+    name: BroadcastName,
+    bus: Arc<BusShared>,
+    calendar: Arc<Mutex<Calendar>>,
+    started: Moment,
+    life: Mutex<Life>,
+    tracks: Mutex<BTreeMap<TrackName, Track>>,
+    /// Counts the changes to the tracks and the state.
+    changes: watch::Sender<u64>,
+}
+
+struct Life {
+    state: State,
+    epoch_began: Duration,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Broadcast {
+    pub(crate) fn new(name: BroadcastName, bus: Arc<BusShared>) -> Self {
+        let started = bus.clock.now();
+        // Rises with every broadcast of this name, faster than any source begins groups.
+        let first_group = Group(u64::try_from(started.unix.as_millis()).unwrap_or(0));
+        let calendar = Calendar::new(bus.settings.calendar, first_group);
+        let life = Life { state: State::Ended { since: started.monotonic }, epoch_began: started.monotonic };
+        Self(Arc::new(Shared {
+            name,
+            bus,
+            calendar: Arc::new(Mutex::new(calendar)),
+            started,
+            life: Mutex::new(life),
+            tracks: Mutex::default(),
+            changes: watch::Sender::new(0),
+        }))
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &BroadcastName {
+        &self.0.name
+    }
+
+    /// Where it is in its life.
+    pub fn state(&self) -> State {
+        lock(&self.0.life).state
+    }
+
+    /// When it was first published.
+    pub fn started(&self) -> Moment {
+        self.0.started
+    }
+
+    /// Its tracks, by name.
+    pub fn tracks(&self) -> Vec<Track> {
+        lock(&self.0.tracks).values().cloned().collect()
+    }
+
+    /// A track of it.
+    pub fn track(&self, name: &str) -> Option<Track> {
+        let name = TrackName::new(name).ok()?;
+        lock(&self.0.tracks).get(&name).cloned()
+    }
+
+    /// Changes whenever a track comes, goes or is described anew, and whenever the state does.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.0.changes.subscribe()
+    }
+
+    /// See [`Calendar::segment`].
+    pub fn segment(&self, segment: Segment) -> Option<SegmentInfo> {
+        lock(&self.0.calendar).segment(segment)
+    }
+
+    /// See [`Calendar::target_duration`].
+    pub fn target_duration(&self) -> Option<u32> {
+        lock(&self.0.calendar).target_duration()
+    }
+
+    /// See [`Calendar::epoch_info`].
+    pub fn epoch_info(&self, epoch: Epoch) -> Option<EpochInfo> {
+        lock(&self.0.calendar).epoch_info(epoch)
+    }
+
+    /// See [`Calendar::wall_clock`].
+    pub fn wall_clock(&self, epoch: Epoch, time: Time) -> Option<Duration> {
+        lock(&self.0.calendar).wall_clock(epoch, time)
+    }
+
+    /// See [`Calendar::forced_cuts`].
+    pub fn forced_cuts(&self) -> u64 {
+        lock(&self.0.calendar).forced_cuts()
+    }
+
+    /// True of two handles to one broadcast.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Adds a track made from another. Nothing is known of it until its producer says so.
+    ///
+    /// # Errors
+    /// Where the name is taken, in this broadcast or by a broadcast of the view's name; where there are too many tracks; where the
+    /// source has ended.
+    pub fn derive(&self, name: TrackName, provenance: Provenance) -> Result<Producer, TrackError> {
+        if let State::Ended { .. } = self.state() {
+            return Err(TrackError::Ended);
+        }
+        let view = self.0.name.view(&name);
+        if self.0.bus.is_published(&view) {
+            return Err(TrackError::NameTaken { name: view.to_string(), owner: format!("the publisher of {view}") });
+        }
+        self.add(name, provenance, None, None)
+    }
+
+    fn add(
+        &self,
+        name: TrackName,
+        provenance: Provenance,
+        declared: Option<Epoch>,
+        info: Option<Info>,
+    ) -> Result<Producer, TrackError> {
+        let (track, producer) = {
+            let mut tracks = lock(&self.0.tracks);
+            tracks.retain(|known, track| *known != name || !track.is_ended());
+            if let Some(owner) = tracks.get(&name) {
+                return Err(TrackError::NameTaken { name: name.to_string(), owner: owner.provenance().to_string() });
+            }
+            let limit = self.0.bus.settings.max_tracks;
+            if tracks.len() >= limit {
+                return Err(TrackError::TooMany(limit));
+            }
+            let settings = &self.0.bus.settings;
+            let (calendar, clock) = (self.0.calendar.clone(), self.0.bus.clock.clone());
+            let changes = self.0.changes.clone();
+            let track = Track::new(name.clone(), provenance, settings.window, calendar, clock, changes);
+            let mut producer = Producer::new(&track, declared).expect("a new track has no writer");
+            if let Some(info) = info {
+                producer.set_info(info);
+            }
+            tracks.insert(name, track.clone());
+            (track, producer)
+        };
+        self.changed();
+        self.0.bus.observers.track_added(self, &track);
+        Ok(producer)
+    }
+
+    /// Tells those who watch the broadcast that something about it is new.
+    pub fn changed(&self) {
+        self.0.changes.send_modify(|count| *count += 1);
+        self.0.bus.changed();
+    }
+
+    pub(crate) fn begin_epoch(&self, now: Moment) {
+        lock(&self.0.calendar).begin_epoch(now.unix);
+        *lock(&self.0.life) = Life { state: State::Live, epoch_began: now.monotonic };
+        self.changed();
+    }
+
+    pub(crate) fn wait_for_return(&self, since: Duration) {
+        lock(&self.0.life).state = State::Waiting { since };
+        self.changed();
+    }
+
+    /// The source has ended: so do its tracks, and what is derived from them follows.
+    pub(crate) fn end(&self, since: Duration) {
+        lock(&self.0.life).state = State::Ended { since };
+        for track in self.tracks().iter().filter(|track| track.provenance().is_source()) {
+            track.end();
+        }
+        self.changed();
+    }
+
+    /// Ends the source's tracks that the publisher has not declared again within `linger` of its return, and forgets derived ones
+    /// that have ended.
+    pub(crate) fn expire_tracks(&self, now: Duration, linger: Duration) {
+        let (state, began) = {
+            let life = lock(&self.0.life);
+            (life.state, life.epoch_began)
+        };
+        if state != State::Live {
+            return;
+        }
+        let epoch = lock(&self.0.calendar).epoch().map(|epoch| epoch.number);
+        let gone = |track: &Track| {
+            track.provenance().is_source() && track.declared() != epoch && now.saturating_sub(began) >= linger
+        };
+        let mut changed = false;
+        lock(&self.0.tracks).retain(|_, track| {
+            if gone(track) {
+                track.end();
+            }
+            changed |= track.is_ended();
+            !track.is_ended()
+        });
+        if changed {
+            self.changed();
+        }
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        lock(&self.0.tracks).values().all(Track::is_ended)
+    }
+}
+
+impl fmt::Debug for Broadcast {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Broadcast").field(&self.0.name).finish()
+    }
+}
+
+/// The right to publish a broadcast. When it is dropped the broadcast waits for its publisher's return; [`Publisher::finish`] ends it.
+#[derive(Debug)]
+pub struct Publisher {
+    broadcast: Broadcast,
+    finished: bool,
+}
+
+impl Publisher {
+    pub(crate) fn new(broadcast: Broadcast) -> Self {
+        Self { broadcast, finished: false }
+    }
+
+    /// The broadcast.
+    pub fn broadcast(&self) -> &Broadcast {
+        &self.broadcast
+    }
+
+    /// Whole seconds to be added to every time of this publisher; see [`Calendar::offset`].
+    pub fn offset(&self, first: Time) -> i64 {
+        lock(&self.broadcast.0.calendar).offset(first)
+    }
+
+    /// Adds a track of the source, or goes on with the one of this name that an earlier epoch had.
+    ///
+    /// # Errors
+    /// Where the name is taken, also by another connection of this publisher that is still writing, or there are too many tracks.
+    pub fn create_track(&self, name: TrackName, info: Info) -> Result<Producer, TrackError> {
+        let epoch = lock(&self.broadcast.0.calendar).epoch().map(|epoch| epoch.number);
+        let known = self.broadcast.track(name.as_str()).filter(|track| track.provenance().is_source());
+        let same_kind = |track: &Track| track.info().is_none_or(|known| known.kind() == info.kind());
+        let Some(track) = known.filter(|track| !track.is_ended()) else {
+            return self.broadcast.add(name, Provenance::Source, epoch, Some(info));
+        };
+        if !same_kind(&track) {
+            track.end();
+            return self.broadcast.add(name, Provenance::Source, epoch, Some(info));
+        }
+        let taken = || TrackError::NameTaken { name: name.to_string(), owner: "another connection".into() };
+        let mut producer = Producer::new(&track, epoch).ok_or_else(taken)?;
+        producer.set_info(info);
+        self.broadcast.changed();
+        Ok(producer)
+    }
+
+    /// Ends the broadcast.
+    pub fn finish(mut self) {
+        self.finished = true;
+        self.broadcast.end(self.broadcast.0.bus.clock.now().monotonic);
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.broadcast.wait_for_return(self.broadcast.0.bus.clock.now().monotonic);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Writing a track.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use super::info::Info;
+use super::state::Track;
+use crate::calendar::{Calendar, Cursor, Epoch, Group, NoPlace, Timing};
+use crate::fragment::{Fragment, Media, Place};
+use crate::time::{Time, Timescale};
+
+/// Why a fragment was not taken. The track is as it was before.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// It has no place in the broadcast's calendar.
+    #[error(transparent)]
+    NoPlace(#[from] NoPlace),
+    /// Decode time must not go back within an epoch.
+    #[error("decode time went back from {last} to {given}")]
+    TimeWentBack {
+        /// Of the fragment before.
+        last: Time,
+        /// Of this one.
+        given: Time,
+    },
+    /// The fragment counts its time in another timescale than its track.
+    #[error("the fragment has {given:?}, its track {expected:?}")]
+    Timescale {
+        /// The fragment's.
+        given: Timescale,
+        /// The track's.
+        expected: Timescale,
+    },
+    /// Nothing is known of the track yet: [`Producer::set_info`] comes first.
+    #[error("the track has no CMAF header yet")]
+    NoInfo,
+    /// The track has ended.
+    #[error("the track has ended")]
+    Ended,
+}
+
+/// The one writer of a track. When it is dropped, a derived track ends; a source's stays open for its publisher's return.
+pub struct Producer {
+    track: Track,
+}
+
+impl Producer {
+    /// Takes the writer's place, or none where it is taken.
+    pub(crate) fn new(track: &Track, declared: Option<Epoch>) -> Option<Self> {
+        let mut state = track.state();
+        if state.has_writer || state.ended {
+            return None;
+        }
+        state.has_writer = true;
+        state.declared = declared;
+        drop(state);
+        Some(Self { track: track.clone() })
+    }
+
+    /// The track, to be read.
+    pub fn track(&self) -> &Track {
+        &self.track
+    }
+
+    /// Says what the track is from the next fragment on.
+    pub fn set_info(&mut self, info: Info) {
+        let mut state = self.track.state();
+        if state.info.as_deref() != Some(&info) {
+            state.info = Some(Arc::new(info));
+            drop(state);
+            self.track.changed();
+        }
+    }
+
+    /// Writes a fragment of the source. Never waits.
+    ///
+    /// # Errors
+    /// Where it has no place (video before a keyframe), its time goes back, or the track has ended.
+    pub fn write(&mut self, media: Media) -> Result<Fragment, WriteError> {
+        let kind = self.track.info().ok_or(WriteError::NoInfo)?.kind();
+        let timing = Timing {
+            presentation_time: media.presentation_time,
+            duration: media.duration,
+            keyframe: media.marks.keyframe,
+        };
+        self.append(media, |calendar, cursor, unix| calendar.place_source(cursor, kind, timing, unix))
+    }
+
+    /// Writes a fragment that was derived from `group` of the source. Never waits.
+    ///
+    /// # Errors
+    /// Where the group is not in the calendar or lies before one already written, the time goes back, or the track has ended.
+    pub fn write_in(&mut self, group: Group, media: Media) -> Result<Fragment, WriteError> {
+        let start = media.presentation_time;
+        self.append(media, |calendar, cursor, _| calendar.place_derived(cursor, group, start))
+    }
+
+    fn append(
+        &mut self,
+        media: Media,
+        place: impl FnOnce(&mut Calendar, &mut Cursor, Duration) -> Result<Place, NoPlace>,
+    ) -> Result<Fragment, WriteError> {
+        let now = self.track.0.clock.now();
+        // The calendar's lock is always taken first and the track's inside it, so that a place and its fragment are one step.
+        let mut calendar = self.track.0.calendar.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.track.state();
+        if state.ended {
+            return Err(WriteError::Ended);
+        }
+        let info = state.info.clone().ok_or(WriteError::NoInfo)?;
+        if media.decode_time.scale() != info.timescale {
+            return Err(WriteError::Timescale { given: media.decode_time.scale(), expected: info.timescale });
+        }
+        let mut cursor = state.cursor;
+        let place = place(&mut calendar, &mut cursor, now.unix)?;
+        if let Some(last) = state.entries.back().filter(|last| last.place().epoch == place.epoch)
+            && media.decode_time < last.decode_time
+        {
+            return Err(WriteError::TimeWentBack { last: last.decode_time, given: media.decode_time });
+        }
+        state.cursor = cursor;
+        let fragment = Fragment::new(media, place, info, now.monotonic);
+        state.push(fragment.clone(), self.track.0.window);
+        drop(state);
+        drop(calendar);
+        self.track.0.wake.notify_waiters();
+        Ok(fragment)
+    }
+
+    /// Ends the track: its consumers read what is left, then the end.
+    pub fn end(self) {
+        self.track.end();
+    }
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.track.state().has_writer = false;
+        if !self.track.provenance().is_source() {
+            self.track.end();
+        }
+    }
+}
+
+impl fmt::Debug for Producer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Producer").field(&self.track).finish()
+    }
+}

@@ -128,8 +128,8 @@ impl Producer {
         Ok(fragment)
     }
 
-    /// Ends the track: its consumers read what is left, then the end.
-    pub fn end(self) {
+    /// Ends the track: its consumers read what is left, then the end. Nothing can be written after.
+    pub fn end(&mut self) {
         self.track.end();
     }
 }

@@ -1,0 +1,254 @@
+/**
+ * Plays one broadcast on a `<video>`: opens the stream, follows the live edge, and opens it again when it
+ * fails. hls.js where Media Source Extensions are, the browser's own HLS elsewhere.
+ */
+
+import Hls, { ErrorTypes, Events, type ErrorData, type LevelDetails } from 'hls.js';
+import { reopenDelay } from './backoff';
+import { Follower } from './follow';
+import { hlsConfig, syncDuration } from './hls-config';
+import { measure, type Measurement } from './measure';
+import { StallMeter } from './stall';
+
+/** `retrying`: the stream could not be loaded and is about to be opened again. */
+export type Phase = 'idle' | 'loading' | 'playing' | 'stalled' | 'ended' | 'retrying';
+
+/** Something that went wrong while playing. `details` is hls.js's code, or the media element's error. */
+export interface PlayerError {
+  /** RFC 3339. */
+  at: string;
+  fatal: boolean;
+  details: string;
+  message: string;
+}
+
+const TICK_MS = 40;
+/** A live stream that stands still this long, in seconds, is opened again. */
+const STUCK = 8;
+/** After a publisher's return, what is in the playlist should play within this many seconds. */
+const STUCK_AFTER_RETURN = 4;
+/** Playing this long, in seconds, ends a run of failures. */
+const RECOVERED = 10;
+const ERRORS_KEPT = 50;
+
+export class Player {
+  readonly video: HTMLVideoElement;
+  /** Why the stream cannot be loaded, while it cannot. */
+  failure: PlayerError | null = null;
+  /** Recent errors, oldest first. */
+  readonly errors: PlayerError[] = [];
+
+  #hls: Hls | null = null;
+  #address: string | null = null;
+  #phase: Phase = 'idle';
+  #wantedLevel = -1;
+  #away = false;
+  #reopenWhenBack = false;
+  #attempts = 0;
+  #reopenTimer: number | undefined;
+  #playingSince: number | null = null;
+  #loadingSince = 0;
+  #stuckAt = STUCK;
+  #mediaErrorAt = -Infinity;
+  #started = false;
+  #stalls = new StallMeter();
+  #follower: Follower;
+
+  constructor(video: HTMLVideoElement) {
+    this.video = video;
+    this.#follower = new Follower(video);
+    video.addEventListener('ended', () => this.#end());
+    video.addEventListener('error', () => this.#mediaElementFailed());
+    window.setInterval(() => this.#tick(performance.now() / 1000), TICK_MS);
+  }
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  /** The level asked for; -1 is automatic. */
+  get wantedLevel(): number {
+    return this.#wantedLevel;
+  }
+
+  /** Whether the viewer watches the live edge, rather than what they paused at. */
+  get atLive(): boolean {
+    return this.#follower.following;
+  }
+
+  /** Opens a stream, in place of the one that was open. The choice of quality does not carry over. */
+  open(address: string): void {
+    this.close();
+    this.#address = address;
+    this.#wantedLevel = -1;
+    this.#attempts = 0;
+    this.#stalls = new StallMeter();
+    this.#load();
+  }
+
+  /** Stops and lets go of the stream. */
+  close(): void {
+    this.#unload();
+    this.#address = null;
+    this.failure = null;
+    this.#phase = 'idle';
+  }
+
+  /** Plays the given level from the next part on; -1 leaves the choice to the measured bandwidth. */
+  setLevel(level: number): void {
+    this.#wantedLevel = level;
+    if (!this.#hls) return;
+    // With parts there is next to nothing buffered to replace. Without them, waiting for what is buffered
+    // to play out would look as if the choice had been ignored.
+    if (this.#follower.steering) this.#hls.loadLevel = level;
+    else this.#hls.nextLevel = level;
+  }
+
+  /** Returns to the live edge and plays. */
+  goLive(): void {
+    this.#follower.goLive(this.#hls);
+    void this.video.play().catch(() => undefined);
+  }
+
+  /** Pauses, or plays on from where it was paused. */
+  togglePlay(): void {
+    if (this.video.paused) void this.video.play().catch(() => undefined);
+    else this.video.pause();
+  }
+
+  /** Says whether the publisher is away: then nothing new can come, and standing still is no failure. */
+  setAway(away: boolean): void {
+    if (away === this.#away) return;
+    this.#away = away;
+    if (away) return;
+    this.#stuckAt = this.#stalls.standing(performance.now() / 1000) + STUCK_AFTER_RETURN;
+    if (this.#reopenWhenBack) this.#load();
+  }
+
+  /** The broadcast is on air though its playlist had ended: it is a new one under the same name. */
+  playAgain(): void {
+    if (this.#phase === 'ended') this.#scheduleReopen();
+  }
+
+  /** What can be measured now. */
+  measure(): Measurement {
+    return measure(this.video, this.#hls, this.#stalls.count, this.#follower.partTarget);
+  }
+
+  #load(): void {
+    const address = this.#address;
+    if (address === null) return;
+    this.#unload();
+    this.#phase = 'loading';
+    this.#loadingSince = performance.now() / 1000;
+    if (Hls.isSupported()) this.#loadWithHls(address);
+    else this.video.src = address;
+    void this.video.play().catch(() => undefined); // Refused without a gesture: the controls say so.
+  }
+
+  #loadWithHls(address: string): void {
+    const hls = new Hls(hlsConfig);
+    this.#hls = hls;
+    hls.on(Events.ERROR, (_, data) => this.#hlsFailed(hls, data));
+    hls.on(Events.MANIFEST_PARSED, () => {
+      if (this.#wantedLevel < hls.levels.length) hls.loadLevel = this.#wantedLevel;
+      else this.#wantedLevel = -1;
+    });
+    hls.on(Events.LEVEL_UPDATED, (_, { details }) => this.#levelUpdated(hls, details));
+    hls.loadSource(address);
+    hls.attachMedia(this.video);
+  }
+
+  #levelUpdated(hls: Hls, details: LevelDetails): void {
+    const target = syncDuration(details.partTarget);
+    if (target !== null && details.partTarget !== this.#follower.partTarget) hls.targetLatency = target;
+    this.#follower.partTarget = details.live ? details.partTarget : 0;
+  }
+
+  #unload(): void {
+    window.clearTimeout(this.#reopenTimer);
+    this.#reopenTimer = undefined;
+    this.#reopenWhenBack = false;
+    this.#started = false;
+    this.#playingSince = null;
+    this.#stuckAt = STUCK;
+    this.#follower.restart();
+    if (this.#hls) this.#hls.destroy();
+    else if (this.video.hasAttribute('src')) {
+      this.video.removeAttribute('src');
+      this.video.load();
+    }
+    this.#hls = null;
+  }
+
+  #tick(now: number): void {
+    const { video } = this;
+    if (this.#address === null || this.#phase === 'ended' || this.#phase === 'retrying') return;
+    this.#started ||= video.currentTime > 0 && video.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA;
+    const expected = this.#started && !video.paused && !video.seeking && !video.ended;
+    if (this.#stalls.observe(now, video.currentTime, expected) && !this.#away) this.#follower.stalled(now);
+
+    const standing = this.#started ? this.#stalls.standing(now) : now - this.#loadingSince;
+    const playing = this.#started && standing === 0;
+    if (playing) {
+      this.#playingSince ??= now;
+      this.#stuckAt = STUCK;
+      this.failure = null;
+      if (now - this.#playingSince > RECOVERED) this.#attempts = 0;
+      this.#follower.tick(now);
+    } else {
+      this.#playingSince = null;
+    }
+    this.#phase = playing ? 'playing' : this.#started ? 'stalled' : 'loading';
+    if (standing > this.#stuckAt && !this.#away && !video.paused) this.#scheduleReopen();
+  }
+
+  #end(): void {
+    this.#phase = 'ended';
+  }
+
+  #hlsFailed(hls: Hls, data: ErrorData): void {
+    if (hls !== this.#hls) return;
+    const error = this.#record(data.fatal, data.details, data.error.message);
+    if (!data.fatal) return;
+    const now = performance.now() / 1000;
+    if (data.type === ErrorTypes.MEDIA_ERROR && this.#started && now - this.#mediaErrorAt > RECOVERED) {
+      this.#mediaErrorAt = now;
+      hls.recoverMediaError();
+      return;
+    }
+    this.#fail(error);
+  }
+
+  #mediaElementFailed(): void {
+    if (this.#hls || this.#address === null) return; // hls.js reports its own.
+    const { error } = this.video;
+    this.#fail(this.#record(true, `mediaElementError${error?.code ?? ''}`, error?.message ?? ''));
+  }
+
+  #fail(error: PlayerError): void {
+    this.failure = error;
+    if (this.#away) {
+      // The last picture stays up until there is something to load.
+      this.#hls?.stopLoad();
+      this.#reopenWhenBack = true;
+    } else {
+      this.#scheduleReopen();
+    }
+  }
+
+  #scheduleReopen(): void {
+    if (this.#reopenTimer !== undefined) return;
+    this.#phase = 'retrying';
+    this.#hls?.stopLoad();
+    this.#reopenTimer = window.setTimeout(() => this.#load(), reopenDelay(this.#attempts));
+    this.#attempts += 1;
+  }
+
+  #record(fatal: boolean, details: string, message: string): PlayerError {
+    const error = { at: new Date().toISOString(), fatal, details, message };
+    this.errors.push(error);
+    if (this.errors.length > ERRORS_KEPT) this.errors.shift();
+    return error;
+  }
+}

@@ -1,0 +1,30 @@
+/** Which broadcast the page is about: the one named after `#` in the address, or else the first live one. */
+
+import type { Broadcast } from './api';
+
+/** The broadcast a fragment such as `#live/demo` names; `null` for none. */
+export function nameInHash(hash: string): string | null {
+  const raw = hash.replace(/^#\/?/, '');
+  if (raw === '') return null;
+  try {
+    return decodeURIComponent(raw);
+  } catch {
+    return raw; // A stray "%" is part of the name.
+  }
+}
+
+/** The address that opens a broadcast: slashes stay readable, everything else is escaped. */
+export function hashFor(name: string): string {
+  return `#${name.split('/').map(encodeURIComponent).join('/')}`;
+}
+
+/**
+ * The name to show. A viewer's choice stands, on air or not. Without one, what was shown stays while it is
+ * listed, so that a publisher's short absence does not switch the page to another broadcast.
+ */
+export function choose(wanted: string | null, shown: string | null, broadcasts: Broadcast[]): string | null {
+  if (wanted !== null) return wanted;
+  if (shown !== null && broadcasts.some((b) => b.name === shown && b.state !== 'ended')) return shown;
+  const first = broadcasts.find((b) => b.state === 'live') ?? broadcasts.find((b) => b.state === 'waiting');
+  return first?.name ?? shown;
+}

@@ -9,7 +9,7 @@ mod info;
 mod producer;
 mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use consumer::{Consumer, Event, Next, Start};
 pub use info::{Format, Info, Kind, Provenance};

@@ -1,1 +1,178 @@
+use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
+
+use super::*;
+use crate::broadcast::{Broadcast, Publisher};
+use crate::bus::{Bus, Settings};
+use crate::clock::Clock;
+use crate::fragment::{Marks, Media, Sample};
+use crate::name::{BroadcastName, TrackName};
+use crate::time::{Time, Timescale};
+
+pub(crate) const SCALE: Timescale = match Timescale::new(1_000) {
+    Some(scale) => scale,
+    None => unreachable!(),
+};
+
+pub(crate) fn info() -> Info {
+    Info {
+        codec: "avc1.64001f".into(),
+        timescale: SCALE,
+        format: Format::Video { width: 640, height: 360, frame_rate: None },
+        language: None,
+        bitrate: None,
+        init: Bytes::from_static(b"init"),
+    }
+}
+
+/// A fragment of `size` payload bytes that lasts 100 ms.
+pub(crate) fn media(millis: i64, keyframe: bool, size: usize) -> Media {
+    let marks = Marks { keyframe, independent: keyframe, discardable: false };
+    let at = Time::new(millis, SCALE);
+    Media {
+        head: Bytes::from_static(b"head"),
+        payload: Bytes::from(vec![0; size]).into(),
+        samples: Arc::new([Sample { offset: 0, size: size as u32, duration: 100, composition_offset: 0, marks }]),
+        decode_time: at,
+        presentation_time: at,
+        duration: Time::new(100, SCALE),
+        marks,
+        captured_at: None,
+    }
+}
+
+fn bus(window: Window) -> Bus {
+    let clock = Arc::new(Clock::manual(Duration::from_secs(1_800_000_000)));
+    Bus::new(Settings { window, ..Settings::default() }, clock)
+}
+
+fn publish(bus: &Bus) -> (Publisher, Broadcast, Producer) {
+    let publisher = bus.publish(&BroadcastName::new("live/demo").unwrap()).unwrap();
+    let producer = publisher.create_track(TrackName::new("video").unwrap(), info()).unwrap();
+    let broadcast = publisher.broadcast().clone();
+    (publisher, broadcast, producer)
+}
+
+/// Ten fragments a group, 100 ms each.
+fn write(producer: &mut Producer, fragments: std::ops::Range<i64>) {
+    for n in fragments {
+        producer.write(media(n * 100, n % 10 == 0, 1_000)).unwrap();
+    }
+}
+
+fn read(consumer: &mut Consumer) -> Vec<u64> {
+    let mut read = Vec::new();
+    while let Next::Ready(Event::Fragment(fragment)) = consumer.try_next() {
+        read.push(fragment.place().sequence);
+    }
+    read
+}
+
+#[test]
+fn every_consumer_has_a_cursor_of_its_own() {
+    let bus = bus(Window::default());
+    let (_publisher, _, mut producer) = publish(&bus);
+    let mut early = producer.track().subscribe(Start::NextGroup);
+    write(&mut producer, 0..15);
+    assert_eq!(read(&mut early), (0..15).collect::<Vec<_>>());
+    let mut late = producer.track().subscribe(Start::NewestGroup);
+    let mut all = producer.track().subscribe(Start::OldestGroup);
+    assert_eq!(read(&mut late), (10..15).collect::<Vec<_>>());
+    assert_eq!(read(&mut all), (0..15).collect::<Vec<_>>());
+    write(&mut producer, 15..16);
+    assert_eq!((read(&mut early), read(&mut late)), (vec![15], vec![15]));
+}
+
+#[test]
+fn one_who_waits_for_the_next_group_sees_none_of_this_one() {
+    let bus = bus(Window::default());
+    let (_publisher, _, mut producer) = publish(&bus);
+    write(&mut producer, 0..5);
+    let mut consumer = producer.track().subscribe(Start::NextGroup);
+    write(&mut producer, 5..12);
+    assert_eq!(read(&mut consumer), [10, 11]);
+}
+
+#[test]
+fn a_slow_consumer_is_told_of_the_gap_and_resumes_at_a_group() {
+    let bus = bus(Window { duration: Duration::from_secs(2), bytes: u64::MAX });
+    let (_publisher, _, mut producer) = publish(&bus);
+    let mut slow = producer.track().subscribe(Start::NextGroup);
+    let mut quick = producer.track().subscribe(Start::NextGroup);
+    write(&mut producer, 0..3);
+    assert_eq!(read(&mut slow), [0, 1, 2]);
+    write(&mut producer, 3..75);
+    assert!(matches!(quick.try_next(), Next::Ready(Event::Gap { .. })));
+    match slow.try_next() {
+        Next::Ready(Event::Gap { skipped, next }) => {
+            let first = producer.track().held()[0].place();
+            assert_eq!((skipped, next), (first.sequence - 3, first.group));
+        }
+        other => panic!("{other:?}"),
+    }
+    let resumed = read(&mut slow);
+    assert_eq!(resumed[0] % 10, 0);
+    assert_eq!(*resumed.last().unwrap(), 74);
+    assert_eq!(producer.track().stats().skipped, resumed[0] - 3 + resumed[0]);
+}
+
+#[test]
+fn the_window_is_bounded_by_time_in_whole_groups() {
+    let bus = bus(Window { duration: Duration::from_secs(3), bytes: u64::MAX });
+    let (_publisher, _, mut producer) = publish(&bus);
+    write(&mut producer, 0..200);
+    let held = producer.track().held();
+    assert!(held[0].starts_group());
+    assert!((30..=40).contains(&held.len()), "{}", held.len());
+}
+
+#[test]
+fn the_window_is_bounded_by_what_it_pins_even_within_a_group() {
+    let bus = bus(Window { duration: Duration::from_secs(60), bytes: 20_000 });
+    let (_publisher, _, mut producer) = publish(&bus);
+    let mut consumer = producer.track().subscribe(Start::NextGroup);
+    producer.write(media(0, true, 1_000)).unwrap();
+    for n in 1..100 {
+        producer.write(media(n * 100, false, 1_000)).unwrap();
+        assert!(producer.track().stats().pinned <= 20_000);
+    }
+    // Its group has lost its beginning: nothing can be read before the next.
+    assert!(matches!(consumer.try_next(), Next::Pending));
+    producer.write(media(10_000, true, 1_000)).unwrap();
+    assert!(matches!(consumer.try_next(), Next::Ready(Event::Gap { skipped: 100, .. })));
+    assert_eq!(read(&mut consumer), [100]);
+}
+
+#[test]
+fn what_cannot_be_written_changes_nothing() {
+    let bus = bus(Window::default());
+    let (_publisher, _, mut producer) = publish(&bus);
+    assert!(matches!(producer.write(media(0, false, 10)), Err(WriteError::NoPlace(_))));
+    producer.write(media(500, true, 10)).unwrap();
+    assert!(matches!(producer.write(media(400, false, 10)), Err(WriteError::TimeWentBack { .. })));
+    let mut other = media(600, false, 10);
+    other.decode_time = Time::new(600, Timescale::MICROS);
+    assert!(matches!(producer.write(other), Err(WriteError::Timescale { .. })));
+    assert_eq!(producer.write(media(600, false, 10)).unwrap().place().object, 1);
+}
+
+#[tokio::test]
+async fn a_waiting_consumer_is_woken_by_a_fragment_and_by_the_end() {
+    let bus = bus(Window::default());
+    let (publisher, _, mut producer) = publish(&bus);
+    let mut consumer = producer.track().subscribe(Start::NextGroup);
+    let reader = tokio::spawn(async move {
+        let mut read = 0;
+        while let Some(Event::Fragment(_)) = consumer.next().await {
+            read += 1;
+        }
+        read
+    });
+    tokio::task::yield_now().await;
+    write(&mut producer, 0..3);
+    tokio::task::yield_now().await;
+    publisher.finish();
+    assert_eq!(reader.await.unwrap(), 3);
+}

@@ -13,6 +13,8 @@ export const hlsConfig: Partial<HlsConfig> = {
   // The live edge is followed by our own controller: hls.js neither speeds up nor backs off after stalls.
   maxLiveSyncPlaybackRate: 1,
   liveSyncOnStallIncrease: 0,
+  // It restarts loading at the first playlist, and there are no interstitials here.
+  enableInterstitialPlayback: false,
   // Start at a quality a usual connection carries, without fetching the lowest one first as a test.
   testBandwidth: false,
   abrEwmaDefaultEstimate: 4_000_000,

@@ -1,0 +1,220 @@
+//! The command line.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Config, ConfigErrors, Flag};
+
+/// A live media server: HTTP in, Low-Latency HLS out, and WebAssembly plugins in between.
+#[derive(Debug, Parser)]
+#[command(name = "millrace", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  millrace demo
+      Serves a live test stream. Open http://127.0.0.1:8080/ and watch it.
+
+  millrace serve --config millrace.toml
+      Serves what publishers push, as the file says.
+
+  ffmpeg -re -i film.mp4 -c:v libx264 -tune zerolatency -g 60 -c:a aac \\
+      -movflags cmaf+empty_moov+separate_moof+default_base_moof+frag_every_frame \\
+      -f mp4 -method POST 'http://127.0.0.1:8080/ingest/live/me/Streams(av.cmfv)'
+      Pushes a film as a live stream: http://127.0.0.1:8080/hls/live/me/master.m3u8
+
+  MILLRACE_LOG_LEVEL=debug MILLRACE_HLS_PART_TARGET=500ms millrace serve
+      Every key of the file has a variable: MILLRACE_, its table and its name.
+
+Every key is shown and explained in millrace.example.toml.";
+
+/// What the binary can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve what publishers push
+    #[command(
+        after_help = "Without --config: the defaults, on http://127.0.0.1:8080. SIGTERM ends playlists and stops."
+    )]
+    Serve(ServeArgs),
+    /// Serve, with a live test stream: a moving picture with a clock, and a tone
+    #[command(after_help = "The stream is the broadcast `live/demo`. Publishers can push theirs beside it.")]
+    Demo(ServeArgs),
+    /// Check a configuration file, without starting anything
+    #[command(
+        after_help = "Exits with 0 if the file will do, 1 if a file that it names cannot be read, 2 if it is wrong."
+    )]
+    CheckConfig {
+        /// The TOML file
+        file: PathBuf,
+    },
+}
+
+/// Where a server's configuration comes from.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The TOML file; without it, every key has its default
+    #[arg(long, value_name = "FILE", env = "MILLRACE_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Listen here instead of where the configuration says; may be given more than once
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Vec<SocketAddr>,
+}
+
+/// What the server does besides serving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Nothing.
+    Serve,
+    /// It publishes a live test stream.
+    Demo,
+}
+
+impl ServeArgs {
+    /// Reads the configuration: the defaults, under the file, under these variables, under the flags.
+    ///
+    /// # Errors
+    /// As [`config::load`].
+    pub fn load(&self, env: impl Iterator<Item = (String, String)>) -> Result<Config, ConfigErrors> {
+        let listen: Vec<String> = self.listen.iter().map(ToString::to_string).collect();
+        let flag = Flag { name: "--listen", key: "http.listen", value: listen.join(",") };
+        let flags = if listen.is_empty() { Vec::new() } else { vec![flag] };
+        config::load_with_flags(self.config.as_deref(), env, &flags)
+    }
+}
+
+/// What `check-config` says, and the exit code it says it with.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// 0: it will do. 1: a file that it names cannot be read. 2: it is wrong.
+    pub code: u8,
+    /// For people.
+    pub text: String,
+}
+
+/// Checks a configuration file under these variables, and that the files it names can be read.
+pub fn check_config(file: &Path, env: impl Iterator<Item = (String, String)>) -> Verdict {
+    let config = match config::load(Some(file), env) {
+        Ok(config) => config,
+        Err(errors) => {
+            let count = errors.problems().len();
+            let found = if count == 1 { "1 problem".into() } else { format!("{count} problems") };
+            return Verdict { code: 2, text: format!("{errors}\n\n{}: {found}", file.display()) };
+        }
+    };
+    let unreadable: Vec<String> = config
+        .files()
+        .into_iter()
+        .filter_map(|named| {
+            // Opening a directory succeeds; reading it does not.
+            let error =
+                std::fs::File::open(named).and_then(|mut file| std::io::Read::read(&mut file, &mut [0])).err()?;
+            Some(format!("error: {} names {}, which cannot be read: {error}", file.display(), named.display()))
+        })
+        .collect();
+    if !unreadable.is_empty() {
+        return Verdict { code: 1, text: unreadable.join("\n") };
+    }
+    Verdict { code: 0, text: format!("OK\n{}", summary(&config)) }
+}
+
+/// A few lines that let an operator see whether the file says what was meant.
+fn summary(config: &Config) -> String {
+    let mut text = String::new();
+    let scheme = if config.http.tls.is_some() { "https" } else { "http" };
+    let listen: Vec<String> = config.http.listen.iter().map(|address| format!("{scheme}://{address}")).collect();
+    let token =
+        if config.ingest.publish_token.is_some() { "with a token" } else { "without a token, from this machine" };
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "  listens on  {}", listen.join(", "));
+    let _ = writeln!(text, "  publishing  {token}");
+    for ladder in &config.ladders {
+        let patterns: Vec<String> = ladder.broadcasts.iter().map(ToString::to_string).collect();
+        let rungs: Vec<&str> = ladder.renditions.iter().map(|rendition| rendition.name.as_str()).collect();
+        let _ = writeln!(text, "  ladder      {} for {}", rungs.join(", "), patterns.join(", "));
+    }
+    if config.uses_bundled_plugin() {
+        let _ = writeln!(text, "  plugin      ladder (comes with Millrace)");
+    }
+    for plugin in &config.plugins {
+        let note = if plugin.enabled { "" } else { " (not enabled)" };
+        let _ = writeln!(text, "  plugin      {} from {}{note}", plugin.name, plugin.path.display());
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// The variables of this process that are text.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn checked(content: &str) -> Verdict {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("millrace.toml");
+        std::fs::write(&file, content).unwrap();
+        check_config(&file, std::iter::empty())
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_right_file_is_summed_up() {
+        let verdict = checked("[http]\nlisten = \"127.0.0.1:9000\"\n[[ladder]]\nrenditions = [\"240p\"]\n");
+        assert_eq!(verdict.code, 0);
+        assert_eq!(
+            verdict.text,
+            "OK\n  listens on  http://127.0.0.1:9000\n  publishing  without a token, from this machine\n  \
+             ladder      240p for **\n  plugin      ladder (comes with Millrace)"
+        );
+    }
+
+    #[test]
+    fn a_wrong_file_is_answered_with_2_and_every_error() {
+        let verdict = checked("[http]\nlisen = 1\n[window]\nbytes = true\n");
+        assert_eq!(verdict.code, 2);
+        assert!(verdict.text.contains("did you mean `listen`?"), "{}", verdict.text);
+        assert!(verdict.text.ends_with("millrace.toml: 2 problems"), "{}", verdict.text);
+    }
+
+    #[test]
+    fn a_file_that_is_named_and_not_there_is_answered_with_1() {
+        let verdict = checked("[[plugin]]\nname = \"captions\"\npath = \"captions.wasm\"\n");
+        assert_eq!(verdict.code, 1);
+        assert!(verdict.text.contains("captions.wasm, which cannot be read"), "{}", verdict.text);
+        let off = checked("[[plugin]]\nname = \"captions\"\npath = \"captions.wasm\"\nenabled = false\n");
+        assert_eq!(off.code, 0, "a plugin that is off needs no file: {}", off.text);
+    }
+
+    #[test]
+    fn the_flag_wins_over_the_environment() {
+        let cli = Cli::try_parse_from(["millrace", "serve", "--listen", "127.0.0.1:1", "--listen", "[::1]:2"]).unwrap();
+        let Command::Serve(args) = cli.command else { panic!("not serve") };
+        let env = [("MILLRACE_HTTP_LISTEN".to_owned(), "127.0.0.1:3".to_owned())];
+        let config = args.load(env.into_iter()).unwrap();
+        assert_eq!(config.http.listen, ["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()]);
+    }
+
+    #[test]
+    fn a_flag_that_opens_the_server_is_named_in_the_error() {
+        let cli = Cli::try_parse_from(["millrace", "demo", "--listen", "0.0.0.0:8080"]).unwrap();
+        let Command::Demo(args) = cli.command else { panic!("not demo") };
+        let errors = args.load(std::iter::empty()).unwrap_err();
+        assert!(errors.to_string().contains("--> command line flag --listen"), "{errors}");
+    }
+}

@@ -1,0 +1,117 @@
+//! `[http]`: where the server listens.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use super::fault::{Fault, Place};
+use super::section::Section;
+use super::setting::{Refusal, Setting};
+
+/// Where the server listens, and who may read from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// Addresses to listen on: at least one, and no two of them in each other's way.
+    pub listen: Vec<SocketAddr>,
+    /// With a certificate every listener speaks TLS, and HTTP/2 where the client asks for it.
+    pub tls: Option<Tls>,
+    /// Origins whose pages may read (CORS): `*` for all.
+    pub cors_origins: Vec<Origin>,
+}
+
+/// A certificate and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// PEM file of the certificate chain, the server's own first.
+    pub cert: PathBuf,
+    /// PEM file of its private key.
+    pub key: PathBuf,
+}
+
+/// A web origin, `https://player.example`, or `*` for any (Fetch, 3.2.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin(String);
+
+impl Origin {
+    /// Every origin.
+    pub fn any() -> Self {
+        Self("*".into())
+    }
+
+    /// Whether it stands for every origin.
+    pub fn is_any(&self) -> bool {
+        self.0 == "*"
+    }
+
+    /// As it stands in an `Origin` header.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Setting for Origin {
+    const EXPECTED: &'static str = "\"*\" or an origin without a path, such as \"https://player.example\"";
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+        let is_host =
+            |host: &str| !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
+        if text == "*" || host.is_some_and(is_host) {
+            Ok(Self(text.to_ascii_lowercase()))
+        } else {
+            Err(Refusal::Value(None))
+        }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080)],
+            tls: None,
+            cors_origins: vec![Origin::any()],
+        }
+    }
+}
+
+impl Http {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+        let default = Self::default();
+        Self {
+            listen: listeners(section).unwrap_or(default.listen),
+            tls: section
+                .optional_table("tls", |tls| Tls { cert: tls.required_path("cert"), key: tls.required_path("key") }),
+            cors_origins: match section.list("cors_origins") {
+                Some(origins) => origins.into_iter().map(|(origin, _)| origin).collect(),
+                None => default.cors_origins,
+            },
+        }
+    }
+
+    /// Whether nothing but this machine can reach the server.
+    pub fn is_loopback(&self) -> bool {
+        self.listen.iter().all(|address| address.ip().to_canonical().is_loopback())
+    }
+}
+
+fn listeners(section: &mut Section<'_, '_>) -> Option<Vec<SocketAddr>> {
+    let given: Vec<(SocketAddr, Place)> = section.list("listen")?;
+    if given.is_empty() {
+        section.refuse("listen", "at least one address".into(), false);
+    }
+    for (i, (address, place)) in given.iter().enumerate() {
+        if let Some((other, first)) = given[..i].iter().find(|(other, _)| overlap(*address, *other)) {
+            let first = if other == address { first.in_words() } else { format!("{other} ({})", first.in_words()) };
+            let fault = Fault::Duplicate { what: "the address", value: address.to_string(), first };
+            section.problem(fault, place.clone());
+        }
+    }
+    Some(given.into_iter().map(|(address, _)| address).collect())
+}
+
+/// Whether the second of two listeners would find its port taken. Port 0 takes any free one. `[::]` also takes IPv4's, as it does by
+/// default on Linux.
+fn overlap(a: SocketAddr, b: SocketAddr) -> bool {
+    let covers = |whole: IpAddr, part: IpAddr| whole.is_unspecified() && (whole.is_ipv6() || part.is_ipv4());
+    let (a_ip, b_ip) = (a.ip().to_canonical(), b.ip().to_canonical());
+    a.port() != 0 && a.port() == b.port() && (a_ip == b_ip || covers(a_ip, b_ip) || covers(b_ip, a_ip))
+}

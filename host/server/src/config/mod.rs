@@ -1,0 +1,235 @@
+//! The configuration: one TOML file, every key with a default, checked as a whole before anything starts.
+//!
+//! Four layers, each over the one before: the defaults, the file, the environment, the command line. A variable's name is the key's path
+//! in capitals with `_` for every dot: `hls.part_target` is `MILLRACE_HLS_PART_TARGET`, and a list is words between commas. No two keys
+//! share a variable. Ladders and plugins are set in the file alone.
+//!
+//! `millrace.example.toml` shows and explains every key.
+
+mod fault;
+mod hls;
+mod http;
+mod ingest;
+mod ladder;
+mod log;
+mod nearest;
+mod pattern;
+mod plugin;
+mod reader;
+mod section;
+mod setting;
+mod unit;
+mod window;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use millrace_media::BroadcastName;
+use toml::de::DeTable;
+
+pub use fault::{ConfigErrors, Excerpt, Fault, Place, Problem};
+pub use hls::Hls;
+pub use http::{Http, Origin, Tls};
+pub use ingest::{Ingest, Token};
+pub use ladder::{Ladder, Quality, Rendition, Speed, VideoCodec};
+pub use log::{Log, LogFilter, LogFormat};
+pub use pattern::BroadcastPattern;
+pub use plugin::{OnFault, Plugin, PluginHost, PluginLimits};
+pub use unit::{BitRate, ByteSize};
+pub use window::Window;
+
+use reader::{PREFIX, Reader};
+use section::Section;
+
+/// The whole configuration, checked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where the server listens.
+    pub http: Http,
+    /// What is logged, and how.
+    pub log: Log,
+    /// Who may publish, and how much.
+    pub ingest: Ingest,
+    /// How much of each track is kept.
+    pub window: Window,
+    /// How broadcasts are cut for HLS.
+    pub hls: Hls,
+    /// Which renditions broadcasts are offered in. Empty, nothing is transcoded.
+    pub ladders: Vec<Ladder>,
+    /// The plugins to load.
+    pub plugins: Vec<Plugin>,
+    /// What runs them.
+    pub plugin_host: PluginHost,
+}
+
+/// A flag of the command line that sets a key.
+#[derive(Clone, Debug)]
+pub struct Flag {
+    /// As the user wrote it, `--listen`.
+    pub name: &'static str,
+    /// The path of the key it sets, `http.listen`.
+    pub key: &'static str,
+    /// The value, as a variable would have it.
+    pub value: String,
+}
+
+/// The longest configuration file that is read, bytes.
+const MAX_FILE: u64 = 1 << 20;
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            http: Http::default(),
+            log: Log::default(),
+            ingest: Ingest::default(),
+            window: Window::default(),
+            hls: Hls::default(),
+            ladders: vec![Ladder::default()],
+            plugins: Vec::new(),
+            plugin_host: PluginHost::default(),
+        }
+    }
+}
+
+impl Config {
+    /// The rungs of a broadcast, from the top down: those of the first ladder that is for it.
+    pub fn renditions(&self, broadcast: &BroadcastName) -> &[Rendition] {
+        let ladder =
+            self.ladders.iter().find(|ladder| ladder.broadcasts.iter().any(|pattern| pattern.matches(broadcast)));
+        ladder.map_or(&[], |ladder| &ladder.renditions)
+    }
+
+    /// Whether the ladder plugin that comes with Millrace is to be loaded: it is wanted, and the file lists no plugin.
+    pub fn uses_bundled_plugin(&self) -> bool {
+        self.plugin_host.bundled && self.plugins.is_empty()
+    }
+
+    /// The files that the configuration names: certificates, and the components of enabled plugins.
+    pub fn files(&self) -> Vec<&Path> {
+        let tls = self.http.tls.iter().flat_map(|tls| [tls.cert.as_path(), tls.key.as_path()]);
+        let plugins = self.plugins.iter().filter(|plugin| plugin.enabled).map(|plugin| plugin.path.as_path());
+        tls.chain(plugins).collect()
+    }
+
+    fn read(root: &mut Section<'_, '_>) -> Self {
+        let config = Self {
+            http: root.table("http", Http::read),
+            log: root.table("log", Log::read),
+            ingest: root.table("ingest", Ingest::read),
+            window: root.table("window", Window::read),
+            hls: root.table("hls", Hls::read),
+            ladders: Ladder::read_all(root),
+            plugins: Plugin::read_all(root),
+            plugin_host: root.table("plugin_host", PluginHost::read),
+        };
+        root.finish();
+        config.check_across(root);
+        config
+    }
+
+    /// What no section can check by itself.
+    fn check_across(&self, root: &mut Section<'_, '_>) {
+        if self.ingest.publish_token.is_none()
+            && !self.http.is_loopback()
+            && root.locate(&["ingest", "publish_token"]).is_none()
+        {
+            let open = self.http.listen.iter().find(|address| !address.ip().to_canonical().is_loopback());
+            let open = open.map(ToString::to_string).unwrap_or_default();
+            root.conflict_at(
+                &["http", "listen"],
+                format!("{open} can be reached from other machines, and `ingest.publish_token` is not set"),
+                "set a token in [ingest] (or MILLRACE_INGEST_PUBLISH_TOKEN), or listen on a loopback address alone",
+            );
+        }
+        if self.hls.playlist_window > self.window.duration {
+            use setting::Bounded;
+            let (listed, kept) = (self.hls.playlist_window.show(), self.window.duration.show());
+            root.conflict_at(
+                &["window", "duration"],
+                format!("`window.duration` ({kept}) is shorter than `hls.playlist_window` ({listed}), expected at least as long"),
+                "what a playlist lists has to be kept",
+            );
+        }
+    }
+}
+
+/// Reads the configuration: the defaults, under the file if there is one, under the variables that start with `MILLRACE_`.
+///
+/// # Errors
+/// All that is wrong: a file that cannot be read or is not TOML, unknown keys and variables, values of the wrong type or out of range,
+/// two of what may be there once, keys that do not go together.
+pub fn load(path: Option<&Path>, env: impl Iterator<Item = (String, String)>) -> Result<Config, ConfigErrors> {
+    load_with_flags(path, env, &[])
+}
+
+/// As [`load`], under the flags of the command line.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with_flags(
+    path: Option<&Path>,
+    env: impl Iterator<Item = (String, String)>,
+    flags: &[Flag],
+) -> Result<Config, ConfigErrors> {
+    let problem = |fault, place| ConfigErrors::new(path, vec![Problem { fault, place, help: None }]);
+    let bytes = match path {
+        Some(path) => read_file(path).map_err(|fault| problem(fault, Place::Whole))?,
+        None => Vec::new(),
+    };
+    let text = match std::str::from_utf8(&bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let lossy = String::from_utf8_lossy(&bytes);
+            let start = error.valid_up_to();
+            return Err(problem(Fault::Encoding, Place::File(Excerpt::of(&lossy, start..start + 1))));
+        }
+    };
+    parse(path, text, env, flags)
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, Fault> {
+    let unreadable = |error: std::io::Error| Fault::Unreadable(error.to_string());
+    let file = File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    let length = file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)? as u64;
+    if length > MAX_FILE { Err(Fault::TooLong { limit: MAX_FILE }) } else { Ok(bytes) }
+}
+
+fn parse(
+    path: Option<&Path>,
+    text: &str,
+    env: impl Iterator<Item = (String, String)>,
+    flags: &[Flag],
+) -> Result<Config, ConfigErrors> {
+    // An editor's byte order mark would be taken for a key.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        let problems = errors.iter().map(|error| Problem {
+            fault: Fault::Syntax(error.message().to_owned()),
+            place: error.span().map_or(Place::Whole, |span| Place::File(Excerpt::of(text, span))),
+            help: None,
+        });
+        return Err(ConfigErrors::new(path, problems.collect()));
+    }
+    let variables = env
+        .filter(|(name, _)| name.starts_with(PREFIX) && !is_foreign(name))
+        .map(|(name, value)| (name.clone(), Place::Variable(name), value));
+    let flags = flags.iter().map(|flag| (reader::variable(flag.key), Place::Flag(flag.name), flag.value.clone()));
+    let directory: Option<PathBuf> = path.and_then(Path::parent).map(Path::to_path_buf);
+    let mut reader = Reader::new(text, directory.as_deref(), variables.chain(flags));
+    let config = Config::read(&mut reader.root(table.get_ref()));
+    let (problems, _) = reader.finish();
+    if problems.is_empty() { Ok(config) } else { Err(ConfigErrors::new(path, problems)) }
+}
+
+/// Variables that start like ours and are not keys: the command line's own, and those that Kubernetes sets in every container beside a
+/// service called `millrace`.
+fn is_foreign(name: &str) -> bool {
+    let rest = name.strip_prefix(PREFIX).unwrap_or(name);
+    rest == "CONFIG" || rest == "PORT" || rest.starts_with("PORT_") || rest.starts_with("SERVICE_")
+}
+
+#[cfg(test)]
+mod tests;

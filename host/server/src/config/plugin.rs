@@ -1,0 +1,172 @@
+//! `[[plugin]]`: the plugins to load, and `[plugin_host]`: what runs them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use millrace_media::TrackName;
+use serde_json::Value;
+
+use super::fault::Fault;
+use super::pattern::BroadcastPattern;
+use super::section::{Element, Section};
+use super::setting::words;
+use super::unit::{BitRate, ByteSize};
+
+/// One plugin: a WebAssembly component, what it is told, and what it may take.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plugin {
+    /// What it is called in logs, metrics and provenance; no two have one name.
+    pub name: TrackName,
+    /// The component's file.
+    pub path: PathBuf,
+    /// A plugin that is not enabled is checked here and not loaded.
+    pub enabled: bool,
+    /// The broadcasts it is offered.
+    pub broadcasts: Vec<BroadcastPattern>,
+    /// Given to it as JSON: an object.
+    pub settings: Value,
+    /// What each of its instances may take.
+    pub limits: PluginLimits,
+    /// What becomes of a track when its instances have failed too often.
+    pub on_fault: OnFault,
+    /// So many faults within [`Self::fault_window`] are too often.
+    pub max_faults: u32,
+    /// The time over which faults are counted.
+    pub fault_window: Duration,
+}
+
+/// What one instance of a plugin may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginLimits {
+    /// CPU time of one call; time inside the host's functions does not count.
+    pub call_time: Duration,
+    /// Its linear memory.
+    pub memory: ByteSize,
+    /// Elements of its tables together.
+    pub table_elements: usize,
+    /// Handles it may hold at once.
+    pub handles: usize,
+    /// Media that those handles keep in memory.
+    pub pinned: ByteSize,
+    /// What it may write to its output tracks, on average.
+    pub output_rate: BitRate,
+}
+
+/// What becomes of a track when a plugin has failed on it too often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFault {
+    /// The track goes on without the plugin.
+    #[default]
+    Bypass,
+    /// What the plugin would have handled is dropped.
+    Drop,
+    /// What the plugin makes of the track ends.
+    Fail,
+}
+
+words!(OnFault, "\"bypass\", \"drop\" or \"fail\"", "bypass" => Bypass, "drop" => Drop, "fail" => Fail);
+
+/// What runs the plugins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginHost {
+    /// Whether the ladder plugin that comes with Millrace is used where no plugin is listed.
+    pub bundled: bool,
+    /// Instances at once, of all plugins together; their pool is set aside at the start.
+    pub max_instances: usize,
+    /// Threads that run them; none for one a processor core.
+    pub threads: Option<usize>,
+}
+
+impl Default for PluginLimits {
+    fn default() -> Self {
+        Self {
+            call_time: Duration::from_millis(50),
+            memory: ByteSize::mib(64),
+            table_elements: 10_000,
+            handles: 1024,
+            pinned: ByteSize::mib(64),
+            output_rate: BitRate::kbps(50_000),
+        }
+    }
+}
+
+impl Default for PluginHost {
+    fn default() -> Self {
+        Self { bundled: true, max_instances: 256, threads: None }
+    }
+}
+
+impl PluginLimits {
+    fn read(section: &mut Section<'_, '_>) -> Self {
+        let default = Self::default();
+        let call_times = Duration::from_millis(1)..=Duration::from_secs(10);
+        let mib = ByteSize::mib;
+        Self {
+            call_time: section.within("call_time", default.call_time, call_times),
+            memory: section.within("memory", default.memory, mib(1)..=mib(4096)),
+            table_elements: section.within("table_elements", default.table_elements, 1..=10_000_000),
+            handles: section.within("handles", default.handles, 16..=1_000_000),
+            pinned: section.within("pinned", default.pinned, mib(1)..=mib(64 * 1024)),
+            output_rate: section.within(
+                "output_rate",
+                default.output_rate,
+                BitRate::kbps(1)..=BitRate::kbps(10_000_000),
+            ),
+        }
+    }
+}
+
+impl Plugin {
+    /// All the plugins of the file.
+    pub(super) fn read_all(root: &mut Section<'_, '_>) -> Vec<Self> {
+        const EXPECTED: &str = "tables, each under `[[plugin]]`";
+        let plugins = root.elements("plugin", EXPECTED, |element| match element {
+            Element::Name(_) => {
+                Err(Fault::WrongType { key: "plugin".into(), found: "a string", expected: EXPECTED.into() })
+            }
+            Element::Table(mut section) => {
+                let plugin = Self::read(&mut section);
+                let name_place = section.place_of("name");
+                section.finish();
+                Ok((plugin, name_place))
+            }
+        });
+        let plugins: Vec<_> = plugins.unwrap_or_default().into_iter().map(|(plugin, _)| plugin).collect();
+        for (i, (plugin, place)) in plugins.iter().enumerate() {
+            if let Some((_, first)) = plugins[..i].iter().find(|(other, _)| other.name == plugin.name) {
+                let (value, first) = (format!("`{}`", plugin.name), first.in_words());
+                root.problem(Fault::Duplicate { what: "the plugin name", value, first }, place.clone());
+            }
+        }
+        plugins.into_iter().map(|(plugin, _)| plugin).collect()
+    }
+
+    fn read(section: &mut Section<'_, '_>) -> Self {
+        Self {
+            name: section.required("name", TrackName::new("unnamed").expect("a name that is right")),
+            path: section.required_path("path"),
+            enabled: section.value("enabled", true),
+            broadcasts: section.broadcasts(),
+            settings: Value::Object(section.free_table("settings")),
+            limits: section.table("limits", PluginLimits::read),
+            on_fault: section.value("on_fault", OnFault::default()),
+            max_faults: section.within("max_faults", 5, 1..=1000),
+            fault_window: section.within(
+                "fault_window",
+                Duration::from_secs(60),
+                Duration::from_secs(1)..=Duration::from_secs(24 * 3600),
+            ),
+        }
+    }
+}
+
+impl PluginHost {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+        let default = Self::default();
+        Self {
+            bundled: section.value("bundled", default.bundled),
+            max_instances: section.within("max_instances", default.max_instances, 1..=100_000),
+            threads: section.optional_within("threads", 1..=1024),
+        }
+    }
+}

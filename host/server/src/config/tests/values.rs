@@ -1,0 +1,112 @@
+//! What a right file means.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn an_empty_file_is_the_default() {
+    assert_eq!(read("").unwrap(), Config::default());
+    assert_eq!(read("\u{feff}# nothing\r\n").unwrap(), Config::default());
+    let ladder = &Config::default().ladders[0];
+    assert_eq!(ladder.renditions.iter().map(|r| r.name.as_str()).collect::<Vec<_>>(), ["480p", "240p"]);
+    assert!(Config::default().uses_bundled_plugin());
+}
+
+#[test]
+fn values_come_through() {
+    let config = read(
+        r#"
+        [http]
+        listen = "127.0.0.1:9000"
+        cors_origins = ["https://Player.example:8443", "http://localhost:5173"]
+        [http.tls]
+        cert = "tls/cert.pem"
+        key = "/keys/key.pem"
+        [ingest]
+        publish_token = "correct-horse"
+        linger = "1m 30s"
+        max_box = 1048576
+        [log]
+        level = "warn,millrace_plugin=debug"
+        "#,
+    )
+    .unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(config.http.listen, ["127.0.0.1:9000".parse().unwrap()]);
+    assert_eq!(config.http.cors_origins[0].as_str(), "https://player.example:8443");
+    let tls = config.http.tls.unwrap();
+    assert_eq!(tls.cert, Path::new("/etc/millrace/tls/cert.pem"), "relative to the file");
+    assert_eq!(tls.key, Path::new("/keys/key.pem"));
+    assert_eq!(config.ingest.publish_token.unwrap().expose(), "correct-horse");
+    assert_eq!(config.ingest.linger, Duration::from_secs(90));
+    assert_eq!(config.ingest.max_box, ByteSize::mib(1));
+}
+
+#[test]
+fn a_plugin_is_read_with_its_settings_and_limits() {
+    let config = read(
+        r#"
+        [[plugin]]
+        name = "captions"
+        path = "captions.wasm"
+        broadcasts = ["live/*"]
+        on_fault = "drop"
+        limits = { call_time = "5ms", output_rate = 2_000_000 }
+        [plugin.settings]
+        lines = 2
+        gain = 0.5
+        since = 2026-01-01
+        words = ["a", true, { deep = 0x10 }]
+        [[plugin]]
+        name = "other"
+        path = "/opt/other.wasm"
+        "#,
+    )
+    .unwrap_or_else(|errors| panic!("{errors}"));
+    let [captions, other] = &config.plugins[..] else { panic!("{:?}", config.plugins) };
+    assert_eq!(captions.path, Path::new("/etc/millrace/captions.wasm"));
+    assert_eq!(captions.on_fault, OnFault::Drop);
+    assert_eq!(captions.limits.call_time, Duration::from_millis(5));
+    assert_eq!(captions.limits.output_rate, BitRate::kbps(2000));
+    assert_eq!(captions.limits.memory, PluginLimits::default().memory);
+    let settings = json!({ "lines": 2, "gain": 0.5, "since": "2026-01-01", "words": ["a", true, { "deep": 16 }] });
+    assert_eq!(captions.settings, settings);
+    assert_eq!(other.settings, json!({}));
+    assert_eq!(config.files(), [Path::new("/etc/millrace/captions.wasm"), Path::new("/opt/other.wasm")]);
+    assert!(!config.uses_bundled_plugin(), "the file lists plugins of its own");
+}
+
+#[test]
+fn a_rendition_takes_what_it_leaves_out_from_the_preset_of_its_name() {
+    let config = read(
+        r#"
+        [[ladder]]
+        broadcasts = "event/*"
+        renditions = [{ name = "480p", video_bitrate = "900k" }, { name = "tiny", width = 160, height = 90, video_bitrate = 80000, speed = "draft" }]
+        [[ladder]]
+        renditions = ["720p"]
+        "#,
+    )
+    .unwrap_or_else(|errors| panic!("{errors}"));
+    let name = |name: &str| BroadcastName::new(name).unwrap();
+    let [medium, tiny] = config.renditions(&name("event/a")) else { panic!("{config:?}") };
+    assert_eq!((medium.width, medium.height, medium.video_bitrate), (854, 480, BitRate::kbps(900)));
+    assert_eq!(medium.audio_bitrate, BitRate::kbps(96));
+    assert_eq!(
+        (tiny.video_bitrate, tiny.audio_bitrate, tiny.speed),
+        (BitRate::kbps(80), BitRate::kbps(128), Speed::Draft)
+    );
+    assert_eq!(
+        config.renditions(&name("live/a")),
+        [Rendition::preset("720p").unwrap()],
+        "the first ladder that matches"
+    );
+}
+
+#[test]
+fn an_empty_list_of_ladders_is_no_ladder() {
+    let config = read("ladder = []").unwrap();
+    assert!(config.renditions(&BroadcastName::new("live/a").unwrap()).is_empty());
+}

@@ -1,0 +1,32 @@
+//! `[window]`: how much of each track is kept.
+
+use std::time::Duration;
+
+use super::section::Section;
+use super::unit::ByteSize;
+
+/// How much of each track the bus keeps: the newest fragments, up to both bounds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// By time.
+    pub duration: Duration,
+    /// By the memory that a track's fragments pin.
+    pub bytes: ByteSize,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self { duration: Duration::from_secs(30), bytes: ByteSize::mib(256) }
+    }
+}
+
+impl Window {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+        let default = Self::default();
+        let durations = Duration::from_secs(2)..=Duration::from_secs(24 * 3600);
+        Self {
+            duration: section.within("duration", default.duration, durations),
+            bytes: section.within("bytes", default.bytes, ByteSize::mib(1)..=ByteSize::mib(64 * 1024)),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The `millrace` binary: the command line, the log, and the server.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use clap::Parser;
+use millrace::cli::{Cli, Command, Mode, ServeArgs, check_config, environment};
+use millrace::config::{Log, LogFormat};
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve(args) => serve(&args, Mode::Serve),
+        Command::Demo(args) => serve(&args, Mode::Demo),
+        Command::CheckConfig { file } => {
+            let verdict = check_config(&file, environment());
+            if verdict.code == 0 {
+                println!("{}", verdict.text);
+            } else {
+                eprintln!("{}", verdict.text);
+            }
+            ExitCode::from(verdict.code)
+        }
+    }
+}
+
+fn serve(args: &ServeArgs, mode: Mode) -> ExitCode {
+    let config = match args.load(environment()) {
+        Ok(config) => config,
+        Err(errors) => {
+            eprintln!("{errors}");
+            return ExitCode::from(2);
+        }
+    };
+    log_to_stderr(&config.log);
+    let result = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(millrace::run(config, mode)));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn log_to_stderr(log: &Log) {
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(log.level.to_filter())
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    match log.format {
+        LogFormat::Text => subscriber.init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+}

@@ -74,13 +74,14 @@ test('an address names a broadcast and back', () => {
 test('the first live broadcast is shown unless the viewer chose', () => {
   const away: Broadcast = { ...demo, name: 'away', state: 'waiting' };
   const gone: Broadcast = { ...demo, name: 'gone', state: 'ended' };
-  expect(choose(null, null, [gone, away, demo])).toBe('live/demo');
-  expect(choose(null, null, [gone, away])).toBe('away');
-  expect(choose(null, null, [gone])).toBeNull();
-  expect(choose('elsewhere', 'live/demo', [demo])).toBe('elsewhere');
-  expect(choose(null, 'away', [away, demo])).toBe('away');
-  expect(choose(null, 'gone', [gone, demo])).toBe('live/demo');
-  expect(choose(null, 'gone', [gone])).toBe('gone');
+  expect(choose(null, null, false, [gone, away, demo])).toBe('live/demo');
+  expect(choose(null, null, false, [gone, away])).toBe('away');
+  expect(choose(null, null, false, [gone])).toBeNull();
+  expect(choose('elsewhere', 'live/demo', false, [demo])).toBe('elsewhere');
+  expect(choose(null, 'gone', false, [gone, demo])).toBe('gone');
+  expect(choose(null, 'unlisted', true, [demo])).toBe('unlisted');
+  expect(choose(null, 'unlisted', false, [demo])).toBe('live/demo');
+  expect(choose(null, 'unlisted', false, [away])).toBe('unlisted');
 });
 
 test('a stall is a picture that stands still though it should move', () => {

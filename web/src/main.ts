@@ -40,7 +40,7 @@ function current(): Broadcast | undefined {
 
 /** Brings the player in line with the list and the address. */
 function follow(): void {
-  const name = choose(nameInHash(location.hash), shown, broadcasts);
+  const name = choose(nameInHash(location.hash), shown, player.phase === 'playing', broadcasts);
   if (name !== shown) {
     shown = name;
     opened = null;

@@ -23,10 +23,10 @@ export interface PlayerError {
 }
 
 const TICK_MS = 40;
-/** A live stream that stands still this long, in seconds, is opened again. */
+/** A live stream that stands still this long, in seconds, is opened again: a few segments' worth. */
 const STUCK = 8;
-/** After a publisher's return, what is in the playlist should play within this many seconds. */
-const STUCK_AFTER_RETURN = 4;
+/** The same where parts arrive many times a second, and after a publisher's return. */
+const STUCK_SOON = 4;
 /** Playing this long, in seconds, ends a run of failures. */
 const RECOVERED = 10;
 const ERRORS_KEPT = 50;
@@ -121,7 +121,7 @@ export class Player {
     if (away === this.#away) return;
     this.#away = away;
     if (away) return;
-    this.#stuckAt = this.#stalls.standing(performance.now() / 1000) + STUCK_AFTER_RETURN;
+    this.#stuckAt = this.#stalls.standing(performance.now() / 1000) + STUCK_SOON;
     if (this.#reopenWhenBack) this.#load();
   }
 
@@ -192,7 +192,7 @@ export class Player {
     const playing = this.#started && standing === 0;
     if (playing) {
       this.#playingSince ??= now;
-      this.#stuckAt = STUCK;
+      this.#stuckAt = this.#follower.partTarget > 0 ? STUCK_SOON : STUCK;
       this.failure = null;
       if (now - this.#playingSince > RECOVERED) this.#attempts = 0;
       this.#follower.tick(now);

@@ -19,12 +19,18 @@ export function hashFor(name: string): string {
 }
 
 /**
- * The name to show. A viewer's choice stands, on air or not. Without one, what was shown stays while it is
- * listed, so that a publisher's short absence does not switch the page to another broadcast.
+ * The name to show. A viewer's choice stands, on air or not. Without one, what was shown stays until it has
+ * left the list and `playing` is over: then the page moves on to whatever is live.
  */
-export function choose(wanted: string | null, shown: string | null, broadcasts: Broadcast[]): string | null {
+export function choose(
+  wanted: string | null,
+  shown: string | null,
+  playing: boolean,
+  broadcasts: Broadcast[],
+): string | null {
   if (wanted !== null) return wanted;
-  if (shown !== null && broadcasts.some((b) => b.name === shown && b.state !== 'ended')) return shown;
-  const first = broadcasts.find((b) => b.state === 'live') ?? broadcasts.find((b) => b.state === 'waiting');
-  return first?.name ?? shown;
+  if (shown !== null && (playing || broadcasts.some(({ name }) => name === shown))) return shown;
+  const live = broadcasts.find(({ state }) => state === 'live');
+  const waiting = broadcasts.find(({ state }) => state === 'waiting');
+  return live?.name ?? shown ?? waiting?.name ?? null;
 }

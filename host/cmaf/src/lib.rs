@@ -1,1 +1,26 @@
-//! Placeholder
+//! CMAF in and out (ISO/IEC 23000-19, on the boxes of ISO/IEC 14496-12): bytes in, values out, no I/O.
+//!
+//! A [`Reader`] takes the bytes of an endless stream in pieces of any size and gives a [`Header`] and the [`Chunk`]s that follow it,
+//! one for each track of a fragment. A chunk knows its times on the source's presentation timeline; [placing](Chunk::place) it on
+//! a broadcast's timeline makes it [`Media`](millrace_media::Media). What need not change is passed on byte for byte, and media
+//! bytes are never copied.
+//!
+//! [`split`] cuts media at sample boundaries, [`with_event`] puts an event message before it, and [`write`] makes CMAF from what an
+//! encoder gives.
+
+mod boxes;
+mod fourcc;
+mod gather;
+mod header;
+mod marks;
+mod moof;
+mod ntp;
+mod reader;
+mod split;
+pub mod write;
+
+pub use fourcc::FourCC;
+pub use header::{CodecConfig, Header, Note, Track, TrackHeader, describe};
+pub use reader::{BeforeZero, Chunk, Item, Limits, ReadError, Reader, SegmentType};
+pub use split::split;
+pub use write::with_event;

@@ -1,0 +1,79 @@
+//! The boxes that stand before a `moof` and say times of their own: `prft` and `emsg`.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use millrace_media::{Time, Timescale};
+use mp4_atom::{Prft, ReferenceTime};
+
+use super::ReadError;
+use crate::boxes::{BoxRef, u32_at, u64_at};
+use crate::fourcc;
+use crate::ntp;
+
+/// A box that goes before a `moof`.
+#[derive(Clone, Debug)]
+pub(super) struct Before {
+    bytes: Bytes,
+    /// The track it speaks of, where it names one.
+    pub(super) track_id: Option<u32>,
+    /// The time in it that is on the media timeline, where there is one.
+    time: Option<MediaTime>,
+    /// When the media was captured, since the Unix epoch, where it says so.
+    pub(super) captured_at: Option<Duration>,
+}
+
+/// Where a time on the media timeline stands in a box.
+#[derive(Clone, Copy, Debug)]
+struct MediaTime {
+    at: usize,
+    wide: bool,
+    /// None where it is counted in the track's own.
+    scale: Option<Timescale>,
+}
+
+impl Before {
+    /// Reads a `prft` (ISO/IEC 14496-12, 8.16.5) or an `emsg` (ISO/IEC 23009-1, 5.10.3.3).
+    pub(super) fn read(bytes: Bytes) -> Result<Self, ReadError> {
+        let found = BoxRef::whole(&bytes)?;
+        let version = found.body().first().copied().unwrap_or(0);
+        let (mut track_id, mut time, mut captured_at) = (None, None, None);
+        if found.kind == fourcc::PRFT {
+            let prft: Prft = found.decode()?;
+            track_id = Some(prft.reference_track_id);
+            time = Some(MediaTime { at: found.header + 16, wide: version != 0, scale: None });
+            // The other semantics are those of the moment when a fragment is finished, sent, or anything else but captured. ffmpeg
+            // writes RealTime (24) at the flush, which is as late as the fragment is long.
+            captured_at = matches!(prft.utc_time_semantics, ReferenceTime::Input | ReferenceTime::Output)
+                .then(|| ntp::to_unix(prft.ntp_timestamp));
+        } else if found.kind == fourcc::EMSG && version == 1 {
+            // Version 0 counts from the beginning of its segment, which moves along.
+            let scale = u32_at(found.body(), 4).and_then(Timescale::new);
+            if let Some(scale) = scale
+                && u64_at(found.body(), 8).is_some()
+            {
+                time = Some(MediaTime { at: found.header + 8, wide: true, scale: Some(scale) });
+            }
+        }
+        Ok(Self { bytes, track_id, time, captured_at })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The box with its time moved by `shift`: itself where nothing changes, none where the new time cannot be written.
+    pub(super) fn moved(&self, shift: Time) -> Option<Bytes> {
+        let Some(time) = self.time.filter(|_| shift.ticks() != 0) else { return Some(self.bytes.clone()) };
+        let by = time.scale.map_or(shift, |scale| shift.rescale(scale)).ticks();
+        let mut bytes = BytesMut::from(&self.bytes[..]);
+        if time.wide {
+            let moved = u64_at(&bytes, time.at)?.checked_add_signed(by)?;
+            bytes.get_mut(time.at..time.at + 8)?.copy_from_slice(&moved.to_be_bytes());
+        } else {
+            let moved = u64::from(u32_at(&bytes, time.at)?).checked_add_signed(by)?;
+            bytes.get_mut(time.at..time.at + 4)?.copy_from_slice(&u32::try_from(moved).ok()?.to_be_bytes());
+        }
+        Some(bytes.freeze())
+    }
+}

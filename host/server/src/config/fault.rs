@@ -54,10 +54,10 @@ pub enum Fault {
         expected: String,
     },
     /// A key without which its table says nothing.
-    #[error("{section} has no `{key}`")]
+    #[error("{section} has no {keys}")]
     Missing {
-        /// The key.
-        key: String,
+        /// The key; or those of which one is wanted, in words.
+        keys: String,
         /// The table that wants it.
         section: String,
     },

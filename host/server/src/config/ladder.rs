@@ -1,5 +1,6 @@
 //! `[[ladder]]`: which renditions a broadcast is offered in.
 
+use millrace_codec::{Quality, Speed, VideoCodec};
 use millrace_media::TrackName;
 
 use super::fault::Fault;
@@ -26,41 +27,19 @@ pub struct Rendition {
     pub width: u32,
     /// Pixels, even.
     pub height: u32,
-    /// What the video encoder aims at.
-    pub video_bitrate: BitRate,
+    /// What the video encoder aims at; none where it is to hold a quality.
+    pub video_bitrate: Option<BitRate>,
     /// What the audio encoder aims at.
     pub audio_bitrate: BitRate,
     /// Of the video.
     pub codec: VideoCodec,
-    /// What an encoder that can aim at a quality aims at, beneath the bit rate.
+    /// What the encoder holds where there is no bit rate.
     pub quality: Quality,
     /// How much work the encoder puts into a picture.
     pub speed: Speed,
 }
 
-/// A codec that renditions can be encoded in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum VideoCodec {
-    /// H.264 (AVC).
-    #[default]
-    H264,
-}
-
 words!(VideoCodec, "\"h264\"", "h264" => H264);
-
-/// How near to its source an encoder's picture is to be, in the words of the plugin contract.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Quality {
-    /// No difference at a normal viewing distance.
-    VisuallyLossless,
-    /// Differences to be looked for.
-    High,
-    /// What streaming is used to.
-    #[default]
-    Standard,
-    /// For small pictures and slow lines.
-    Low,
-}
 
 words!(
     Quality,
@@ -71,24 +50,12 @@ words!(
     "low" => Low,
 );
 
-/// How much work an encoder puts into a picture, in the words of the plugin contract.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Speed {
-    /// As much as helps.
-    Archive,
-    /// What a live stream can afford.
-    #[default]
-    Standard,
-    /// As little as will do.
-    Draft,
-}
-
 words!(Speed, "\"archive\", \"standard\" or \"draft\"", "archive" => Archive, "standard" => Standard, "draft" => Draft);
 
 /// The renditions that can be asked for by name: name, width, height, video and audio in kilobits per second.
 const PRESETS: &[(&str, u32, u32, u64, u64)] =
     &[("720p", 1280, 720, 2500, 128), ("480p", 854, 480, 1200, 96), ("240p", 426, 240, 400, 64)];
-const EXPECTED: &str = "\"720p\", \"480p\", \"240p\" or a table { name, width, height, video_bitrate }";
+const EXPECTED: &str = "\"720p\", \"480p\", \"240p\" or a table { name, width, height, video_bitrate or quality }";
 
 impl Rendition {
     /// The rendition with one of the names `720p`, `480p` and `240p`.
@@ -98,9 +65,9 @@ impl Rendition {
             name: TrackName::new(name).ok()?,
             width,
             height,
-            video_bitrate: BitRate::kbps(video),
+            video_bitrate: Some(BitRate::kbps(video)),
             audio_bitrate: BitRate::kbps(audio),
-            codec: VideoCodec::default(),
+            codec: VideoCodec::H264,
             quality: Quality::default(),
             speed: Speed::default(),
         })
@@ -114,25 +81,38 @@ impl Rendition {
         let base = preset.or_else(|| Self::preset("480p")).expect("480p is a preset");
         let width = pixels(section, "width", known, base.width);
         let height = pixels(section, "height", known, base.height);
-        let video_bitrate = if known {
-            section.value("video_bitrate", base.video_bitrate)
-        } else {
-            section.required("video_bitrate", base.video_bitrate)
-        };
+        let quality = section.optional("quality");
+        let video_bitrate = video_bitrate(section, quality.is_some(), base.video_bitrate.filter(|_| known));
         let audio_bitrate = if known { base.audio_bitrate } else { BitRate::kbps(128) };
         Self {
             name,
             width,
             height,
-            video_bitrate: section
-                .hold("video_bitrate", video_bitrate, &(BitRate::kbps(16)..=BitRate::kbps(200_000)))
-                .unwrap_or(base.video_bitrate),
+            video_bitrate,
             audio_bitrate: section.within("audio_bitrate", audio_bitrate, BitRate::kbps(6)..=BitRate::kbps(512)),
             codec: section.value("codec", base.codec),
-            quality: section.value("quality", base.quality),
+            quality: quality.unwrap_or(base.quality),
             speed: section.value("speed", base.speed),
         }
     }
+}
+
+/// The bit rate to aim at, or none where a quality is to be held. One of the two has to be said, unless a preset has a bit rate.
+fn video_bitrate(section: &mut Section<'_, '_>, has_quality: bool, default: Option<BitRate>) -> Option<BitRate> {
+    const KEY: &str = "video_bitrate";
+    let given = section.optional_within(KEY, BitRate::kbps(16)..=BitRate::kbps(200_000));
+    match (section.has(KEY), has_quality) {
+        (true, true) => {
+            section.conflict(
+                "quality",
+                "a quality is held only without a bit rate: expected `quality` or `video_bitrate`".into(),
+            );
+        }
+        (false, true) => return None,
+        (false, false) if default.is_none() => section.missing("`video_bitrate` or `quality`"),
+        (_, false) => {}
+    }
+    given.or(default)
 }
 
 fn pixels(section: &mut Section<'_, '_>, key: &'static str, has_default: bool, default: u32) -> u32 {
@@ -183,9 +163,7 @@ impl Ladder {
             }
         });
         let Some(renditions) = renditions else {
-            let fault = Fault::Missing { key: "renditions".into(), section: "[[ladder]]".into() };
-            let place = section.place();
-            section.problem(fault, place);
+            section.missing("`renditions`");
             return Self { broadcasts, renditions: Vec::new() };
         };
         for (i, (rendition, place)) in renditions.iter().enumerate() {

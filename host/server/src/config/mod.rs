@@ -32,7 +32,7 @@ pub use fault::{ConfigErrors, Excerpt, Fault, Place, Problem};
 pub use hls::Hls;
 pub use http::{Http, Origin, Tls};
 pub use ingest::{Ingest, Token};
-pub use ladder::{Ladder, Quality, Rendition, Speed, VideoCodec};
+pub use ladder::{Ladder, Rendition};
 pub use log::{Log, LogFilter, LogFormat};
 pub use pattern::BroadcastPattern;
 pub use plugin::{OnFault, Plugin, PluginHost, PluginLimits};

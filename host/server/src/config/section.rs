@@ -91,17 +91,11 @@ impl<'r, 'd> Section<'r, 'd> {
 
     /// A key that is there or not, with bounds.
     pub(super) fn optional_within<T: Bounded>(&mut self, key: &'static str, bounds: RangeInclusive<T>) -> Option<T> {
-        let value = self.optional(key)?;
-        self.hold(key, value, &bounds)
-    }
-
-    /// Reports a value that is out of its bounds, and does not give it back.
-    pub(super) fn hold<T: Bounded>(&mut self, key: &'static str, value: T, bounds: &RangeInclusive<T>) -> Option<T> {
+        let value: T = self.optional(key)?;
         if bounds.contains(&value) {
             return Some(value);
         }
-        let expected = format!("{} to {}", bounds.start().show(), bounds.end().show());
-        self.refuse(key, expected, T::SECRET);
+        self.refuse(key, format!("{} to {}", bounds.start().show(), bounds.end().show()), T::SECRET);
         None
     }
 
@@ -114,12 +108,22 @@ impl<'r, 'd> Section<'r, 'd> {
 
     /// A key without a default. Where it is missing that is reported, and `stand_in` lets the reading go on to the next fault.
     pub(super) fn required<T: Setting>(&mut self, key: &'static str, stand_in: T) -> T {
-        if self.given(key).is_none() {
-            let fault = Fault::Missing { key: key.into(), section: in_brackets(&self.path) };
-            let place = self.place();
-            self.problem(fault, place);
+        if !self.has(key) {
+            self.missing(&format!("`{key}`"));
         }
         self.value(key, stand_in)
+    }
+
+    /// Whether a key is given.
+    pub(super) fn has(&mut self, key: &'static str) -> bool {
+        self.given(key).is_some()
+    }
+
+    /// Reports that a key is not given; or one of several, in words.
+    pub(super) fn missing(&mut self, keys: &str) {
+        let fault = Fault::Missing { keys: keys.into(), section: in_brackets(&self.path) };
+        let place = self.place();
+        self.problem(fault, place);
     }
 
     /// A key that is there or not.

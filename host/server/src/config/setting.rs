@@ -120,13 +120,6 @@ impl Setting for TrackName {
 /// Makes an enum a setting: each variant is one word in the file.
 macro_rules! words {
     ($type:ty, $expected:literal, $($word:literal => $variant:ident),+ $(,)?) => {
-        impl $type {
-            /// As written in the configuration.
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-        }
-
         impl $crate::config::setting::Setting for $type {
             const EXPECTED: &'static str = $expected;
 

@@ -65,7 +65,7 @@ fn a_value_that_does_not_do_says_what_does() {
         ),
         (
             "[[ladder]]\nrenditions = [\"1080p\"]",
-            "`renditions` is \"1080p\", expected \"720p\", \"480p\", \"240p\" or a table { name, width, height, video_bitrate }",
+            "`renditions` is \"1080p\", expected \"720p\", \"480p\", \"240p\" or a table { name, width, height, video_bitrate or quality }",
         ),
         (
             "[[ladder]]\nbroadcasts = [\"{a\"]\nrenditions = []",
@@ -99,7 +99,7 @@ fn what_is_missing_is_named() {
     assert_eq!(faults("[http]\ntls = { cert = \"a.pem\" }"), ["[http.tls] has no `key`"]);
     assert_eq!(
         faults("[[ladder]]\nrenditions = [{ name = \"540p\", height = 540 }]"),
-        ["[[ladder.renditions]] has no `width`", "[[ladder.renditions]] has no `video_bitrate`"]
+        ["[[ladder.renditions]] has no `width`", "[[ladder.renditions]] has no `video_bitrate` or `quality`"]
     );
 }
 
@@ -166,6 +166,10 @@ fn keys_that_do_not_go_together_are_refused() {
     assert_eq!(
         faults("[hls]\nplaylist_window = \"5s\""),
         ["`playlist_window` (5s) is shorter than three segments of `segment_target` (2s), expected at least 6s"]
+    );
+    assert_eq!(
+        faults("[[ladder]]\nrenditions = [{ name = \"480p\", video_bitrate = \"1M\", quality = \"high\" }]"),
+        ["a quality is held only without a bit rate: expected `quality` or `video_bitrate`"]
     );
     assert_eq!(
         faults("[window]\nduration = \"10s\""),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use millrace_codec::{Quality, Speed};
 use serde_json::json;
 
 use super::*;
@@ -86,23 +87,21 @@ fn a_rendition_takes_what_it_leaves_out_from_the_preset_of_its_name() {
         broadcasts = "event/*"
         renditions = [{ name = "480p", video_bitrate = "900k" }, { name = "tiny", width = 160, height = 90, video_bitrate = 80000, speed = "draft" }]
         [[ladder]]
-        renditions = ["720p"]
+        renditions = ["720p", { name = "240p", quality = "low" }]
         "#,
     )
     .unwrap_or_else(|errors| panic!("{errors}"));
     let name = |name: &str| BroadcastName::new(name).unwrap();
     let [medium, tiny] = config.renditions(&name("event/a")) else { panic!("{config:?}") };
-    assert_eq!((medium.width, medium.height, medium.video_bitrate), (854, 480, BitRate::kbps(900)));
+    assert_eq!((medium.width, medium.height, medium.video_bitrate), (854, 480, Some(BitRate::kbps(900))));
     assert_eq!(medium.audio_bitrate, BitRate::kbps(96));
     assert_eq!(
         (tiny.video_bitrate, tiny.audio_bitrate, tiny.speed),
-        (BitRate::kbps(80), BitRate::kbps(128), Speed::Draft)
+        (Some(BitRate::kbps(80)), BitRate::kbps(128), Speed::Draft)
     );
-    assert_eq!(
-        config.renditions(&name("live/a")),
-        [Rendition::preset("720p").unwrap()],
-        "the first ladder that matches"
-    );
+    let low = Rendition { video_bitrate: None, quality: Quality::Low, ..Rendition::preset("240p").unwrap() };
+    let all = [Rendition::preset("720p").unwrap(), low];
+    assert_eq!(config.renditions(&name("live/a")), all, "the first ladder that matches");
 }
 
 #[test]

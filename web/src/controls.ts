@@ -44,10 +44,12 @@ export class Controls {
     const { video } = this.#player;
     this.#stage.classList.toggle('active', active);
     for (const control of [this.#play, this.#live, this.#fullscreen]) control.disabled = !active;
-    this.#sound.hidden = !(active && video.muted && !video.paused && m.currentTime > 0);
+    const playing = this.#player.phase === 'playing' && !video.paused;
+    const silent = tracks.length > 0 && !tracks.some(({ kind }) => kind === 'audio');
+    this.#sound.hidden = !(playing && video.muted && !silent);
 
     const atLive = this.#player.atLive && !video.paused;
-    this.#live.classList.toggle('on', active && atLive);
+    this.#live.classList.toggle('on', playing && atLive);
     setText(this.#live, atLive ? 'Live' : 'Go live');
     this.#live.title = atLive ? 'Following the live edge' : 'Return to the live edge (L)';
 

@@ -66,7 +66,7 @@ function draw(): void {
   const active = phase !== 'idle';
   const measurement = player.measure();
   controls.show(measurement, active, broadcast?.tracks ?? []);
-  stats.show(measurement, active && phase !== 'ended', performance.now() / 1000);
+  stats.show(measurement, phase === 'playing' || phase === 'stalled', performance.now() / 1000);
   overlay.show(
     messageFor({
       name: shown,

@@ -37,6 +37,9 @@ pub struct SegmentInfo {
     pub start: Time,
     /// The first of an epoch that follows another.
     pub discontinuity: bool,
+    /// How many segments of the broadcast, up to and including this one, began such an epoch: its discontinuity sequence number
+    /// (RFC 8216, 4.3.3.3).
+    pub discontinuities: u64,
     /// It begins with a group.
     pub independent: bool,
     /// When its beginning was captured, since the Unix epoch.

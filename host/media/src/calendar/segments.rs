@@ -23,6 +23,7 @@ pub(super) struct Segments {
     target: Option<u32>,
     group_lengths: VecDeque<Time>,
     forced_cuts: u64,
+    discontinuities: u64,
 }
 
 impl Segments {
@@ -36,6 +37,7 @@ impl Segments {
             target: None,
             group_lengths: VecDeque::new(),
             forced_cuts: 0,
+            discontinuities: 0,
         }
     }
 
@@ -100,8 +102,16 @@ impl Segments {
     fn begin(&mut self, epoch: Epoch, start: Time, discontinuity: bool, independent: bool) -> Segment {
         let number = Segment(self.next);
         self.next += 1;
-        let program_date_time = Duration::ZERO;
-        self.entries.push_back(SegmentInfo { number, epoch, start, discontinuity, independent, program_date_time });
+        self.discontinuities += u64::from(discontinuity);
+        self.entries.push_back(SegmentInfo {
+            number,
+            epoch,
+            start,
+            discontinuity,
+            discontinuities: self.discontinuities,
+            independent,
+            program_date_time: Duration::ZERO,
+        });
         number
     }
 

@@ -14,6 +14,9 @@ import { Player } from './player';
 import { choose, nameInHash } from './route';
 import { StatsPanel } from './stats';
 import './style.css';
+import './player.css';
+import './panels.css';
+import './narrow.css';
 
 const DRAW_MS = 250;
 

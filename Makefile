@@ -1,0 +1,87 @@
+# `make help` lists what there is. Everything is safe to run again: what is done is not done twice.
+
+CARGO ?= cargo
+NPM ?= npm
+# Handed to the server by `make demo`, as in: make demo ARGS="--listen 127.0.0.1:9000"
+ARGS ?=
+
+# The plugins are WebAssembly guests, each a workspace of its own; one target directory lets them share their dependencies.
+PLUGINS := $(filter-out componentize,$(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml)))
+GUESTS := $(CURDIR)/target/guests
+GUEST_TARGET := wasm32-unknown-unknown
+GUEST_CARGO := CARGO_TARGET_DIR=$(GUESTS) $(CARGO)
+
+WEB_SOURCES := $(shell find web \( -name node_modules -o -name dist \) -prune -o -type f -print)
+# Packages with scripts of their own; what npm installed is known by the lock file it leaves.
+NODE_PACKAGES := $(patsubst %/package-lock.json,%,$(wildcard web/package-lock.json tests/package-lock.json))
+NODE_MODULES := $(addsuffix /node_modules/.package-lock.json,$(NODE_PACKAGES))
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help setup setup-test setup-demo setup-bench demo test lint bench plugins web clean
+
+help: ## Lists the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: setup-test $(NODE_MODULES) ## Installs what building and testing need: apt ffmpeg, chromium, nasm, cmake, g++; the wasm32 target; npm packages
+
+setup-test:
+	@scripts/setup.sh test
+
+setup-demo: ## Installs what the demo needs: apt nasm, cmake, g++; the wasm32 target
+	@scripts/setup.sh demo
+
+setup-bench: ## Installs what the benchmarks need: as setup, and apt nginx-light, wrk
+	@scripts/setup.sh bench
+
+demo: setup-demo plugins web ## Builds, and serves a live test stream on http://127.0.0.1:8080/ (ARGS="--listen ADDR")
+	$(CARGO) run -p millrace -- demo $(ARGS)
+
+test: setup plugins web lint ## Runs all the checks and tests
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		echo "$(CARGO) nextest run --workspace"; $(CARGO) nextest run --workspace; \
+	else \
+		echo "$(CARGO) test --workspace"; $(CARGO) test --workspace --lib --bins --tests --examples; \
+	fi
+	$(CARGO) test --workspace --doc
+	$(NPM) --prefix web test
+
+# The server carries the pages and the ladder plugin, so they are built before it is checked.
+lint: setup-demo plugins web ## Checks formatting, and runs the linters with warnings as errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	@set -e; for plugin in $(PLUGINS); do \
+		echo "clippy plugins/$$plugin"; \
+		$(CARGO) fmt --manifest-path plugins/$$plugin/Cargo.toml --check; \
+		$(GUEST_CARGO) clippy --manifest-path plugins/$$plugin/Cargo.toml --target $(GUEST_TARGET) --release -- -D warnings; \
+	done
+	$(NPM) --prefix web run check
+	$(NPM) --prefix web run lint
+
+bench: setup-bench plugins web $(NODE_MODULES) ## Measures, and prints ratios within the run
+	$(CARGO) bench --workspace --profile dev --bench '*'
+
+# A guest's library is named after its folder.
+plugins: setup-demo ## Builds the plugins into plugins/dist/
+	@mkdir -p plugins/dist
+	@set -e; for plugin in $(PLUGINS); do \
+		echo "plugins/dist/$$plugin.wasm"; \
+		$(GUEST_CARGO) build --manifest-path plugins/$$plugin/Cargo.toml --target $(GUEST_TARGET) --release; \
+		$(CARGO) run -p componentize -- \
+			$(GUESTS)/$(GUEST_TARGET)/release/$$(echo $$plugin | tr - _).wasm plugins/dist/$$plugin.wasm; \
+	done
+
+web: setup-demo web/dist/index.html ## Builds the player's pages into web/dist/ (installs web/node_modules)
+
+web/dist/index.html: $(WEB_SOURCES) web/node_modules/.package-lock.json
+	$(NPM) --prefix web run build
+	@touch $@
+
+%/node_modules/.package-lock.json: %/package-lock.json
+	$(NPM) --prefix $* ci --no-audit --no-fund
+	@touch $@
+
+clean: ## Removes all that was built here, and the npm packages
+	$(CARGO) clean
+	rm -rf plugins/dist web/dist web/node_modules tests/node_modules

@@ -1,0 +1,83 @@
+#!/usr/bin/env bash
+# Installs what is missing to build and run Millrace on Debian 12, and says what that is.
+# Usage: scripts/setup.sh demo|test|bench
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# Each tool by its command, and the Debian package that brings it. A compiler, CMake and an assembler build the codecs.
+demo=(g++:g++ cmake:cmake nasm:nasm)
+test=("${demo[@]}" ffmpeg:ffmpeg ffprobe:ffmpeg chromium:chromium)
+bench=("${test[@]}" nginx:nginx-light wrk:wrk)
+
+say() { printf 'setup: %s\n' "$*"; }
+die() {
+	printf 'setup: %s\n' "$*" >&2
+	exit 1
+}
+
+case "${1:-}" in
+demo) tools=("${demo[@]}") ;;
+test) tools=("${test[@]}") ;;
+bench) tools=("${bench[@]}") ;;
+*) die "usage: scripts/setup.sh demo|test|bench" ;;
+esac
+
+# Servers live in sbin, which is not on everybody's path.
+has() { PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null 2>&1; }
+
+check_node() {
+	has node && has npm || die "Node.js 20.19 or later and npm are needed, and not found: https://nodejs.org/en/download"
+	local version major minor
+	version=$(node --version)
+	IFS=. read -r major minor _ <<<"${version#v}"
+	if ((major < 20 || (major == 20 && minor < 19))); then
+		die "Node.js $version is too old, 20.19 or later is needed: https://nodejs.org/en/download"
+	fi
+}
+
+install_packages() {
+	local missing=() tool package
+	for tool in "${tools[@]}"; do
+		package=${tool#*:}
+		if ! has "${tool%%:*}" && [[ " ${missing[*]} " != *" $package "* ]]; then
+			missing+=("$package")
+		fi
+	done
+	((${#missing[@]})) || return 0
+
+	has apt-get || die "please install: ${missing[*]} (named as in Debian: there is no apt-get here)"
+	local as_root=()
+	if ((EUID != 0)); then
+		has sudo || die "please run as root: apt-get install ${missing[*]}"
+		as_root=(sudo)
+	fi
+	say "installing with apt: ${missing[*]}"
+	"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q
+	"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
+	# The benchmarks start an nginx of their own; Debian's would go on serving on port 80.
+	if [[ " ${missing[*]} " == *" nginx-light "* && -d /run/systemd/system ]]; then
+		"${as_root[@]}" systemctl disable --now nginx.service
+	fi
+}
+
+install_rust_parts() {
+	has cargo || die "Rust is needed, and not found: https://rustup.rs"
+	local target=wasm32-unknown-unknown
+	if ! [[ -d $(rustc --print target-libdir --target $target 2>/dev/null) ]]; then
+		has rustup || die "the Rust target $target is needed, and there is no rustup to add it: https://rustup.rs"
+		say "adding the Rust target $target"
+		rustup target add $target
+	fi
+	local component
+	for component in rustfmt clippy; do
+		if ! cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1; then
+			has rustup || die "the Rust component $component is needed, and there is no rustup to add it: https://rustup.rs"
+			say "adding the Rust component $component"
+			rustup component add $component
+		fi
+	done
+}
+
+check_node
+install_packages
+install_rust_parts

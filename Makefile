@@ -5,7 +5,8 @@ NPM ?= npm
 # Handed to the server by `make demo`, as in: make demo ARGS="--listen 127.0.0.1:9000"
 ARGS ?=
 
-# The plugins are WebAssembly guests, each a workspace of its own; one target directory lets them share their dependencies.
+# The plugins are WebAssembly guests, each a workspace of its own, as is the tool that makes components of them. One target directory lets
+# them share what they depend on.
 PLUGINS := $(filter-out componentize,$(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml)))
 GUESTS := $(CURDIR)/target/guests
 GUEST_TARGET := wasm32-unknown-unknown
@@ -51,6 +52,8 @@ test: setup plugins web lint ## Runs all the checks and tests
 lint: setup-demo plugins web ## Checks formatting, and runs the linters with warnings as errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) fmt --manifest-path plugins/componentize/Cargo.toml --check
+	$(GUEST_CARGO) clippy --manifest-path plugins/componentize/Cargo.toml -- -D warnings
 	@set -e; for plugin in $(PLUGINS); do \
 		echo "clippy plugins/$$plugin"; \
 		$(CARGO) fmt --manifest-path plugins/$$plugin/Cargo.toml --check; \
@@ -65,10 +68,11 @@ bench: setup-bench plugins web $(NODE_MODULES) ## Measures, and prints ratios wi
 # A guest's library is named after its folder.
 plugins: setup-demo ## Builds the plugins into plugins/dist/
 	@mkdir -p plugins/dist
+	$(GUEST_CARGO) build --manifest-path plugins/componentize/Cargo.toml
 	@set -e; for plugin in $(PLUGINS); do \
 		echo "plugins/dist/$$plugin.wasm"; \
 		$(GUEST_CARGO) build --manifest-path plugins/$$plugin/Cargo.toml --target $(GUEST_TARGET) --release; \
-		$(CARGO) run -p componentize -- \
+		$(GUEST_CARGO) run --quiet --manifest-path plugins/componentize/Cargo.toml -- \
 			$(GUESTS)/$(GUEST_TARGET)/release/$$(echo $$plugin | tr - _).wasm plugins/dist/$$plugin.wasm; \
 	done
 

@@ -26,8 +26,8 @@ Examples:
       Serves what publishers push, as the file says.
 
   ffmpeg -re -i film.mp4 -c:v libx264 -tune zerolatency -g 60 -c:a aac \\
-      -movflags cmaf+empty_moov+separate_moof+default_base_moof+frag_every_frame \\
-      -f mp4 -method POST 'http://127.0.0.1:8080/ingest/live/me/Streams(av.cmfv)'
+      -movflags cmaf+delay_moov+separate_moof+default_base_moof+frag_keyframe -frag_duration 33000 \\
+      -f mp4 -method POST http://127.0.0.1:8080/ingest/live/me/stream.mp4
       Pushes a film as a live stream: http://127.0.0.1:8080/hls/live/me/master.m3u8
 
   MILLRACE_LOG_LEVEL=debug MILLRACE_HLS_PART_TARGET=500ms millrace serve

@@ -72,7 +72,7 @@ plugins: setup-demo ## Builds the plugins into plugins/dist/
 	@set -e; for plugin in $(PLUGINS); do \
 		echo "plugins/dist/$$plugin.wasm"; \
 		$(GUEST_CARGO) build --manifest-path plugins/$$plugin/Cargo.toml --target $(GUEST_TARGET) --release; \
-		$(GUEST_CARGO) run --quiet --manifest-path plugins/componentize/Cargo.toml -- \
+		$(GUESTS)/debug/componentize \
 			$(GUESTS)/$(GUEST_TARGET)/release/$$(echo $$plugin | tr - _).wasm plugins/dist/$$plugin.wasm; \
 	done
 

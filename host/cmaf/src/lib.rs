@@ -12,6 +12,7 @@ mod boxes;
 mod fourcc;
 mod gather;
 mod header;
+mod join;
 mod marks;
 mod moof;
 mod ntp;
@@ -21,6 +22,7 @@ pub mod write;
 
 pub use fourcc::FourCC;
 pub use header::{CodecConfig, Header, Note, Track, TrackHeader, describe};
+pub use join::{carries_events, join};
 pub use reader::{BeforeZero, Chunk, Item, Limits, ReadError, Reader, SegmentType};
 pub use split::split;
-pub use write::with_event;
+pub use write::{WriteError, with_event};

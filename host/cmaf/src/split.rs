@@ -92,15 +92,15 @@ fn cuts(samples: &[Sample], longest: i64) -> Vec<std::ops::Range<usize>> {
 }
 
 /// What a new head takes over from an old one.
-struct Head {
+pub(crate) struct Head {
     /// What stands before `moof`.
-    before: Bytes,
-    sequence: u32,
-    track_id: u32,
+    pub(crate) before: Bytes,
+    pub(crate) sequence: u32,
+    pub(crate) track_id: u32,
 }
 
 impl Head {
-    fn read(head: &Bytes) -> Result<Self, ReadError> {
+    pub(crate) fn read(head: &Bytes) -> Result<Self, ReadError> {
         // The last box, mdat, is not all there: its body is the payload.
         for found in Boxes::new(head, 0, FourCC::new(b"file")) {
             let found = found?;

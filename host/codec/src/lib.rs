@@ -1,1 +1,27 @@
-//! Placeholder
+//! Pixels and samples: decode, scale, encode.
+//!
+//! Each kind of work is one trait, and what does the work stands behind it: [`VideoDecoder`] turns the coded pictures of a track
+//! into [`Picture`]s, a [`Scaler`] makes them another size, [`VideoEncoder`] turns them into [`Packet`]s, [`audio::AudioEncoder`]
+//! turns samples into packets of sound. Backends are chosen by [`open_video_decoder`] and [`open_video_encoder`] from what a track
+//! is and what a rung wants; who calls never names one.
+//!
+//! Nothing here does I/O, reads a clock or spawns a task. Calls take as long as the work takes: make them on a thread that may be
+//! busy. Times go in with a picture and come out with it, tick for tick.
+
+pub mod audio;
+mod avc;
+mod cadence;
+mod decode;
+mod encode;
+mod openh264;
+mod picture;
+mod reorder;
+mod scale;
+mod settings;
+
+pub use avc::AvcConfigError;
+pub use decode::{DecodeError, VideoDecoder, open_video_decoder};
+pub use encode::{EncodeError, Packet, VideoConfig, VideoEncoder, open_video_encoder};
+pub use picture::{Colour, MAX_DIMENSION, MIN_DIMENSION, Picture, Plane, Size, SizeError};
+pub use scale::{ScaleError, ScaleFilter, Scaler};
+pub use settings::{Quality, SettingsError, Speed, VideoCodec, VideoSettings};

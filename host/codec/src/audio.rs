@@ -1,0 +1,77 @@
+//! From samples of sound to packets.
+
+mod opus;
+
+use bytes::Bytes;
+use millrace_media::time::Time;
+
+pub use opus::OpusEncoder;
+
+/// One packet of sound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AudioPacket {
+    /// A sample as it goes into `mdat`.
+    pub data: Bytes,
+    /// When the first sample that the decoder makes of it is presented, the encoder's delay taken off: the first packets of a
+    /// stream begin before the first sample that was given.
+    pub time: Time,
+    /// How long it lasts, in ticks of [`AudioConfig::sample_rate`].
+    pub duration: u32,
+}
+
+/// What a track of an encoder's packets must say in its init segment; for Opus the fields of the `dOps` box
+/// (Encapsulation of Opus in ISO BMFF 4.3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AudioConfig {
+    /// Channels, interleaved in the order of the format.
+    pub channels: u8,
+    /// Samples per second of each channel, and the timescale of times.
+    pub sample_rate: u32,
+    /// Samples of each channel that the decoder makes at the start and that are not to be heard.
+    pub pre_skip: u16,
+}
+
+/// Encodes samples into one audio track.
+pub trait AudioEncoder: Send {
+    /// Takes any number of whole interleaved samples, in the range -1 to 1, and appends the packets that are complete to `out`.
+    ///
+    /// # Errors
+    /// [`AudioError`] where the samples are not whole or the library fails.
+    fn encode(&mut self, samples: &[f32], out: &mut Vec<AudioPacket>) -> Result<(), AudioError>;
+
+    /// Appends what is left to `out`, filled up with silence so that every sample given comes out of a decoder. The stream is over.
+    ///
+    /// # Errors
+    /// [`AudioError::Backend`] where the library fails.
+    fn finish(self: Box<Self>, out: &mut Vec<AudioPacket>) -> Result<(), AudioError>;
+
+    /// What the init segment must say.
+    fn config(&self) -> AudioConfig;
+}
+
+/// Why there is no packet, or no encoder.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AudioError {
+    /// Channels out of range.
+    #[error("invalid number of channels {0} (expected 1 or 2)")]
+    Channels(u8),
+    /// The bitrate is out of range.
+    #[error("invalid audio bitrate {0} bit/s (expected >= 6000, <= 510000)")]
+    Bitrate(u32),
+    /// The samples end in the middle of the channels.
+    #[error("{samples} values given for {channels} channels (expected a multiple)")]
+    Partial {
+        /// Values given.
+        samples: usize,
+        /// Channels of the stream.
+        channels: u8,
+    },
+    /// The encoding library failed.
+    #[error("audio encoder {backend}: {reason}")]
+    Backend {
+        /// The library.
+        backend: &'static str,
+        /// What it said.
+        reason: String,
+    },
+}

@@ -1,0 +1,81 @@
+//! What a sequence parameter set says: ITU-T H.264 7.3.2.1.1 and annex E.
+
+use h264_reader::nal::sps::{ChromaFormat, FrameMbsFlags, PicOrderCntType, SeqParameterSet};
+use h264_reader::nal::{Nal as _, RefNal};
+
+use crate::avc::{AvcConfigError, Nal};
+use crate::decode::DecodeError;
+use crate::picture::{Colour, Size};
+
+/// A coded video sequence that can be decoded here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sequence {
+    /// The size of the pictures, cropped.
+    pub(crate) size: Size,
+    /// What the samples mean, where it is said.
+    pub(crate) colour: Option<Colour>,
+    /// How many pictures may precede a picture in decoding order and follow it in output order.
+    pub(crate) reorder_depth: usize,
+}
+
+impl Sequence {
+    /// Reads a sequence parameter set, and refuses what the decoder cannot do.
+    pub(crate) fn parse(nal: Nal<'_>) -> Result<Self, DecodeError> {
+        let sps = SeqParameterSet::from_bits(RefNal::new(nal.bytes(), &[], true).rbsp_bits())
+            .map_err(|error| AvcConfigError::Sequence(format!("{error:?}")))?;
+        let profile = u8::from(sps.profile_idc);
+        match profile {
+            66 | 77 | 100 => {}
+            88 => return Err(DecodeError::unsupported("H.264 extended profile")),
+            110 => return Err(DecodeError::unsupported("H.264 high 10 profile")),
+            122 => return Err(DecodeError::unsupported("H.264 high 4:2:2 profile")),
+            44 | 244 => return Err(DecodeError::unsupported("H.264 high 4:4:4 profile")),
+            _ => return Err(DecodeError::unsupported(format!("H.264 profile {profile}"))),
+        }
+        let chroma = &sps.chroma_info;
+        if chroma.chroma_format != ChromaFormat::YUV420 {
+            return Err(DecodeError::unsupported(format!("H.264 with chroma format {:?}", chroma.chroma_format)));
+        }
+        if (chroma.bit_depth_luma_minus8, chroma.bit_depth_chroma_minus8) != (0, 0) {
+            return Err(DecodeError::unsupported(format!(
+                "H.264 with {} bits a luma and {} a chroma sample",
+                8 + u16::from(chroma.bit_depth_luma_minus8),
+                8 + u16::from(chroma.bit_depth_chroma_minus8)
+            )));
+        }
+        if sps.frame_mbs_flags != FrameMbsFlags::Frames {
+            return Err(DecodeError::unsupported("interlaced H.264"));
+        }
+        let (width, height) = sps.pixel_dimensions().map_err(|error| AvcConfigError::Sequence(format!("{error:?}")))?;
+        let size = Size::new(width, height).map_err(|error| DecodeError::unsupported(error.to_string()))?;
+        if size.luma_bytes() / 256 > MAX_MACROBLOCKS {
+            return Err(DecodeError::unsupported(format!("H.264 of {size}, beyond level 5.2")));
+        }
+        Ok(Self { size, colour: colour(&sps), reorder_depth: reorder_depth(&sps, profile) })
+    }
+}
+
+/// `MaxFS` of level 5.2, ITU-T H.264 table A-1: the largest picture in macroblocks.
+const MAX_MACROBLOCKS: usize = 36_864;
+
+fn colour(sps: &SeqParameterSet) -> Option<Colour> {
+    let signal = sps.vui_parameters.as_ref()?.video_signal_type.as_ref()?;
+    let unspecified = (2, 2, 2);
+    let (primaries, transfer, matrix) = signal
+        .colour_description
+        .as_ref()
+        .map_or(unspecified, |it| (it.colour_primaries, it.transfer_characteristics, it.matrix_coefficients));
+    Some(Colour { primaries, transfer, matrix, full_range: signal.video_full_range_flag })
+}
+
+/// `max_num_reorder_frames` where it is written. Where it is not, picture order count type 2 and the baseline profile forbid
+/// reordering, and otherwise no more pictures are taken out of order than may be kept for reference.
+fn reorder_depth(sps: &SeqParameterSet, profile: u8) -> usize {
+    let written = sps.vui_parameters.as_ref().and_then(|vui| vui.bitstream_restrictions.as_ref());
+    let depth = match written {
+        Some(restrictions) => restrictions.max_num_reorder_frames,
+        None if profile == 66 || sps.pic_order_cnt == PicOrderCntType::TypeTwo => 0,
+        None => sps.max_num_ref_frames.max(1),
+    };
+    depth.min(16) as usize
+}

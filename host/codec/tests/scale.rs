@@ -1,0 +1,47 @@
+//! Scaling real pictures, held against ffmpeg's scaler.
+
+mod common;
+
+use common::{ffmpeg, pictures, psnr, split};
+use millrace_codec::{Picture, Plane, ScaleFilter, Scaler, Size};
+use millrace_media::time::Time;
+
+const SOURCE: &str = "mandelbrot=size=1280x720:rate=25:start_scale=1:end_scale=0.1:end_pts=50,format=yuv420p";
+
+#[test]
+fn pictures_are_those_of_ffmpegs_scaler() {
+    let source = pictures(SOURCE, Size::new(1280, 720).unwrap(), 25, 10);
+    for (width, height) in [(640, 360), (854, 480), (426, 240), (1920, 1080), (322, 182)] {
+        for (filter, flags, floor) in
+            [(ScaleFilter::Bilinear, "bilinear", 36.0), (ScaleFilter::Lanczos, "lanczos", 36.0)]
+        {
+            let size = Size::new(width, height).unwrap();
+            let lavfi = format!("{SOURCE},scale={width}:{height}:flags={flags}+accurate_rnd");
+            let theirs = ffmpeg(&["-f", "lavfi", "-i", &lavfi, "-frames:v", "10", "-f", "rawvideo", "-"]);
+            let mut scaler = Scaler::new(size, filter);
+            let ours: Vec<Picture> = source.iter().map(|picture| scaler.scale(picture).unwrap()).collect();
+            assert!(ours.iter().zip(&source).all(|(ours, source)| ours.time() == source.time() && ours.size() == size));
+            let theirs: Vec<Picture> = split(&theirs, size).collect();
+            let alike = psnr(ours.iter().zip(&theirs));
+            assert!(alike > floor, "{size} {filter:?}: {alike:.1} dB (expected > {floor})");
+            for plane in [Plane::U, Plane::V] {
+                let mean = |picture: &Picture| {
+                    let plane = picture.plane(plane);
+                    plane.iter().map(|&sample| f64::from(sample)).sum::<f64>() / plane.len() as f64
+                };
+                assert!((mean(&ours[5]) - mean(&theirs[5])).abs() < 1.0, "{size} {filter:?} {plane:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_flat_picture_stays_flat_and_a_picture_of_the_right_size_is_shared() {
+    let from = Size::new(642, 362).unwrap();
+    let picture = Picture::from_i420(from, Time::from_millis(40), vec![77; from.bytes()]).unwrap();
+    let to = Size::new(16, 8192).unwrap();
+    let scaled = Scaler::new(to, ScaleFilter::Lanczos).scale(&picture).unwrap();
+    assert!(scaled.as_i420().iter().all(|&sample| sample == 77));
+    let same = Scaler::new(from, ScaleFilter::Bilinear).scale(&picture).unwrap();
+    assert_eq!(same.as_i420().as_ptr(), picture.as_i420().as_ptr());
+}

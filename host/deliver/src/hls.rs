@@ -1,0 +1,61 @@
+//! HTTP Live Streaming with low latency (draft-pantos-hls-rfc8216bis).
+//!
+//! [`MediaPlaylist`] is the state of one track's playlist: fragments go in, text and runs of fragments come out. It does no I/O and
+//! has no clock. [`Hls`] keeps one for every track of every broadcast of a bus, each fed by a task of its own, and [`router`] answers
+//! requests from them, waiting where the protocol says so.
+//!
+//! Below the place where the router is nested, `b` standing for a broadcast and `t` for a track of it:
+//!
+//! | path | what |
+//! | --- | --- |
+//! | `b/master.m3u8` | the source and its live rungs |
+//! | `b/t/master.m3u8` | one rung with its sound, or one audio track alone |
+//! | `b/t/playlist.m3u8` | the track |
+//! | `b/t/<epoch>/init-<n>.mp4` | its CMAF header, counted within the epoch |
+//! | `b/t/<epoch>/<segment>.m4s` | a segment |
+//! | `b/t/<epoch>/<segment>.<part>.m4s` | a part of one |
+
+mod body;
+mod cadence;
+mod date;
+mod delivery;
+mod feed;
+mod http;
+mod master;
+mod path;
+mod playlist;
+mod registry;
+mod segment;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+pub use http::router;
+pub use playlist::{Answer, Measured, MediaPlaylist, Position, Report, Stored, Surroundings, Wanted};
+pub use registry::Hls;
+
+/// What HLS is served with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// How long a part should be. Each track's part target is the nearest length that its fragments can keep to.
+    pub part_target: Duration,
+    /// How much media a playlist lists, at least three target durations. What is listed must stay fetchable as long again after it
+    /// has left the list, so that this is at most half of what the bus keeps, whatever is asked for.
+    pub playlist_window: Duration,
+    /// Without it there are no parts.
+    pub low_latency: bool,
+    /// The origins whose pages may play; `*` stands for every one.
+    pub cors_origins: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            part_target: Duration::from_millis(200),
+            playlist_window: Duration::from_secs(20),
+            low_latency: true,
+            cors_origins: vec!["*".into()],
+        }
+    }
+}

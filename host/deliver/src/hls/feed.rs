@@ -1,0 +1,197 @@
+//! One track's playlist, fed from the bus and waited for by requests.
+
+use std::io::Write as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use millrace_media::Broadcast;
+use millrace_media::track::{Consumer, Event, Next, Start, Track};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::playlist::{MediaPlaylist, Surroundings};
+
+/// Why waiting for a playlist was in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Vain {
+    /// It took too long.
+    Late,
+    /// The track has been forgotten.
+    Gone,
+}
+
+/// A playlist as it is sent.
+#[derive(Clone, Debug)]
+pub(super) struct Text {
+    pub(super) plain: Bytes,
+    gzip: Option<Bytes>,
+}
+
+impl Text {
+    pub(super) fn new(text: String) -> Self {
+        Self { plain: text.into(), gzip: None }
+    }
+
+    /// Compressed (RFC 1952); once for all who ask.
+    pub(super) fn gzip(&mut self) -> Bytes {
+        let compressed = self.gzip.get_or_insert_with(|| {
+            let mut encoder = GzEncoder::new(Vec::with_capacity(self.plain.len() / 4), Compression::fast());
+            let written = encoder.write_all(&self.plain).and_then(|()| encoder.finish());
+            written.expect("writing to memory does not fail").into()
+        });
+        compressed.clone()
+    }
+}
+
+/// See the [module](self). Requests hold it; its [`Running`] feeds it.
+pub(super) struct Feed {
+    pub(super) track: Track,
+    /// When it was first seen.
+    pub(super) since: Instant,
+    state: Mutex<State>,
+    version: watch::Sender<u64>,
+    /// The broadcast's count of what changes its multivariant playlist.
+    renditions: watch::Sender<u64>,
+}
+
+struct State {
+    playlist: MediaPlaylist,
+    /// Of this version: the whole playlist, and its delta update.
+    texts: [Option<Text>; 2],
+    gone: bool,
+}
+
+impl Feed {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the playlist.
+    pub(super) fn with<T>(&self, read: impl FnOnce(&MediaPlaylist) -> T) -> T {
+        read(&self.state().playlist)
+    }
+
+    /// The playlist's text, compressed if that is asked for. None until it is ready.
+    pub(super) fn text(&self, surroundings: &Surroundings, skip: bool, gzip: bool) -> Option<Bytes> {
+        let mut state = self.state();
+        let State { playlist, texts, .. } = &mut *state;
+        let kept = &mut texts[usize::from(skip)];
+        if kept.is_none() {
+            *kept = Some(Text::new(playlist.text(surroundings, skip)?));
+        }
+        let text = kept.as_mut()?;
+        Some(if gzip { text.gzip() } else { text.plain.clone() })
+    }
+
+    /// Waits until `look` finds something, `limit` at the longest. `waits` is called before the first wait; what it returns is held
+    /// until the end of it.
+    pub(super) async fn wait<T, W, E: From<Vain>>(
+        &self,
+        limit: Duration,
+        waits: impl FnOnce() -> Result<W, E>,
+        mut look: impl FnMut(&MediaPlaylist) -> Option<T>,
+    ) -> Result<T, E> {
+        let mut changes = self.version.subscribe();
+        let deadline = Instant::now() + limit;
+        let (mut waits, mut waiting) = (Some(waits), None);
+        loop {
+            {
+                let state = self.state();
+                if let Some(found) = look(&state.playlist) {
+                    return Ok(found);
+                }
+                if state.gone {
+                    return Err(Vain::Gone.into());
+                }
+            }
+            if let Some(waits) = waits.take() {
+                waiting = Some(waits()?);
+            }
+            let changed = tokio::time::timeout_at(deadline, changes.changed()).await;
+            if !matches!(changed, Ok(Ok(()))) {
+                drop(waiting);
+                return Err(Vain::Late.into());
+            }
+        }
+    }
+
+    fn update(&self, change: impl FnOnce(&mut MediaPlaylist)) {
+        let mut state = self.state();
+        let before = state.playlist.edge();
+        change(&mut state.playlist);
+        let after = state.playlist.edge();
+        if before == after {
+            return;
+        }
+        state.texts = [None, None];
+        drop(state);
+        self.version.send_modify(|version| *version += 1);
+        if before.is_ready != after.is_ready || before.is_ended != after.is_ended {
+            self.renditions.send_modify(|count| *count += 1);
+        }
+    }
+}
+
+/// A feed with the task that feeds it. When it is dropped, the task ends and who waits is told.
+pub(super) struct Running {
+    pub(super) feed: Arc<Feed>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Begins to feed `playlist` from `track`. Must be called within a runtime.
+    pub(super) fn start(
+        broadcast: Broadcast,
+        track: Track,
+        playlist: MediaPlaylist,
+        renditions: watch::Sender<u64>,
+    ) -> Self {
+        let consumer = track.subscribe(Start::OldestGroup);
+        let feed = Arc::new(Feed {
+            track,
+            since: Instant::now(),
+            state: Mutex::new(State { playlist, texts: [None, None], gone: false }),
+            version: watch::Sender::new(0),
+            renditions,
+        });
+        let task = tokio::spawn(follow(feed.clone(), broadcast, consumer));
+        Self { feed, task }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.feed.state().gone = true;
+        self.feed.version.send_modify(|version| *version += 1);
+        self.feed.renditions.send_modify(|count| *count += 1);
+    }
+}
+
+async fn follow(feed: Arc<Feed>, broadcast: Broadcast, mut consumer: Consumer) {
+    while let Some(event) = consumer.next().await {
+        feed.update(|playlist| {
+            take(playlist, event, &broadcast);
+            while let Next::Ready(event) = consumer.try_next() {
+                take(playlist, event, &broadcast);
+            }
+            let stats = consumer.track().stats();
+            playlist.forget_before(stats.fragments - stats.held);
+        });
+    }
+    feed.update(MediaPlaylist::end);
+}
+
+fn take(playlist: &mut MediaPlaylist, event: Event, broadcast: &Broadcast) {
+    match event {
+        Event::Fragment(fragment) => playlist.push(fragment, broadcast),
+        Event::Gap { skipped, .. } => {
+            tracing::warn!(broadcast = %broadcast.name(), skipped, "the playlist has missed fragments");
+            playlist.skip();
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! HTTP: requests to playlists and files.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
+use axum::routing::get;
+use millrace_media::{BroadcastName, TrackName};
+use tokio::time::Instant;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use super::delivery::{self, File, Refusal, What};
+use super::feed::{Feed, Text};
+use super::master::{self, Rung};
+use super::path::{Resource, TrackPath, decimal};
+use super::playlist::{Answer, MediaPlaylist, Stored, Wanted};
+use super::registry::{Entry, Hls};
+
+/// The most requests that wait at a time: several for each of thousands of viewers, and some hundred megabytes of sockets and tasks
+/// at the very most.
+const MOST_BLOCKED: usize = 20_000;
+/// How long a browser may remember that another origin is allowed.
+const PREFLIGHT_AGE: Duration = Duration::from_secs(3_600);
+/// Nothing waits longer than this many target durations (rfc8216bis, 6.2.5.2).
+const PATIENCE: u32 = 3;
+/// Media and blocking answers can be cached for this many target durations (rfc8216bis, B.1).
+const CACHED: u32 = 6;
+
+/// Answers requests, to be nested where the server wants it.
+pub fn router(hls: Arc<Hls>) -> Router {
+    let origins = &hls.settings().cors_origins;
+    let origin = if origins.iter().any(|origin| origin == "*") {
+        AllowOrigin::any()
+    } else {
+        AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
+    };
+    let exposed: [HeaderName; 4] = [header::CONTENT_LENGTH, header::CONTENT_RANGE, header::DATE, header::AGE];
+    let cors = CorsLayer::new()
+        .allow_origin(origin)
+        .allow_methods([Method::GET, Method::HEAD])
+        .allow_headers([header::RANGE])
+        .expose_headers(exposed)
+        .max_age(PREFLIGHT_AGE);
+    Router::new().route("/{*path}", get(serve)).layer(cors).with_state(hls)
+}
+
+async fn serve(
+    State(hls): State<Arc<Hls>>,
+    Path(path): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let request = Request { hls: &hls, query: query.as_deref().unwrap_or_default(), headers: &headers };
+    let (what, answer) = match Resource::parse(&path) {
+        Some(Resource::Master { name }) => (What::Master, request.master(name).await),
+        Some(Resource::Playlist { track }) => (What::Playlist, request.playlist(track).await),
+        Some(Resource::Init { track, directory, number }) => (What::Init, request.init(track, directory, number).await),
+        Some(Resource::Segment { track, directory, number }) => {
+            let look = |playlist: &MediaPlaylist| playlist.segment(directory, number);
+            (What::Segment, request.media(What::Segment, track, look).await)
+        }
+        Some(Resource::Part { track, directory, number, part }) => {
+            let look = |playlist: &MediaPlaylist| playlist.part(directory, number, part);
+            (What::Part, request.media(What::Part, track, look).await)
+        }
+        None => (What::Unknown, Err(Refusal::NotFound(format!("there is no file of HLS called {path:?}")))),
+    };
+    let answer = answer.unwrap_or_else(Refusal::answer);
+    let status = answer.status().as_u16().to_string();
+    metrics::counter!("millrace_hls_requests_total", "kind" => what.as_str(), "status" => status).increment(1);
+    answer
+}
+
+/// A request that waits, counted.
+struct Blocked<'a>(&'a AtomicUsize);
+
+impl<'a> Blocked<'a> {
+    fn new(count: &'a AtomicUsize) -> Result<Self, Refusal> {
+        if count.fetch_add(1, Ordering::Relaxed) >= MOST_BLOCKED {
+            count.fetch_sub(1, Ordering::Relaxed);
+            return Err(Refusal::Unavailable(format!("{MOST_BLOCKED} requests are waiting, and may not be more")));
+        }
+        metrics::gauge!("millrace_hls_blocked_requests").increment(1.0);
+        Ok(Self(count))
+    }
+}
+
+impl Drop for Blocked<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+        metrics::gauge!("millrace_hls_blocked_requests").decrement(1.0);
+    }
+}
+
+struct Request<'a> {
+    hls: &'a Hls,
+    query: &'a str,
+    headers: &'a HeaderMap,
+}
+
+impl Request<'_> {
+    async fn master(&self, name: &str) -> Result<Response<Body>, Refusal> {
+        let no_such = || Refusal::NotFound(format!("there is no broadcast {name:?}, nor a rendition of that name"));
+        let entry = |name: &str| BroadcastName::new(name).ok().and_then(|name| self.hls.entry(&name));
+        let (entry, view) = match entry(name) {
+            Some(entry) => (entry, None),
+            None => {
+                let (broadcast, view) = name.rsplit_once('/').ok_or_else(no_such)?;
+                TrackName::new(view).map_err(|_| no_such())?;
+                (entry(broadcast).ok_or_else(no_such)?, Some(view))
+            }
+        };
+        let rungs = self.rungs(&entry).await?;
+        let (rungs, base) = match view {
+            None => (rungs, ""),
+            Some(view) => (master::view(&rungs, view).ok_or_else(no_such)?, "../"),
+        };
+        let independent = entry.broadcast.forced_cuts() == 0;
+        let mut text = Text::new(master::text(&rungs, base, independent));
+        let gzip = delivery::takes_gzip(self.headers);
+        let bytes = if gzip { text.gzip() } else { text.plain };
+        Ok(delivery::playlist(bytes, gzip, entry.broadcast.target_duration().unwrap_or(1) / 2))
+    }
+
+    /// What can be played. Players read this playlist once, so a track that is about to be ready is waited for.
+    async fn rungs(&self, entry: &Entry) -> Result<Vec<Rung>, Refusal> {
+        let mut changes = entry.renditions.subscribe();
+        let deadline = Instant::now() + self.hls.longest_segment() * PATIENCE;
+        let mut blocked = None;
+        loop {
+            changes.mark_unchanged();
+            let feeds = entry.live();
+            let rungs: Vec<_> = feeds.iter().filter_map(|feed| rung(feed)).collect();
+            let target = entry.broadcast.target_duration().map(|target| Duration::from_secs(target.into()));
+            let patience = target.unwrap_or(self.hls.longest_segment()) * PATIENCE;
+            let to_come =
+                feeds.iter().filter(|feed| feed.with(|playlist| !playlist.is_ready() && !playlist.is_ended()));
+            let until = to_come.map(|feed| feed.since + patience).filter(|until| *until > Instant::now()).max();
+            let until = match until {
+                None if !rungs.is_empty() => return Ok(rungs),
+                until => until.unwrap_or(deadline).min(deadline),
+            };
+            if blocked.is_none() {
+                blocked = Some(Blocked::new(self.hls.blocked())?);
+            }
+            let changed = tokio::time::timeout_at(until, changes.changed()).await;
+            if changed.is_err() && until >= deadline {
+                return match feeds.iter().filter_map(|feed| rung(feed)).collect::<Vec<_>>() {
+                    rungs if rungs.is_empty() => {
+                        Err(Refusal::Unavailable("the broadcast has nothing to be played yet".into()))
+                    }
+                    rungs => Ok(rungs),
+                };
+            }
+        }
+    }
+
+    async fn playlist(&self, path: TrackPath<'_>) -> Result<Response<Body>, Refusal> {
+        let directives = Directives::parse(self.query)?;
+        let (entry, feed) = self.feed(path)?;
+        self.wait(&feed, |playlist| match directives.wanted {
+            None => playlist.is_ready().then_some(Ok(())),
+            Some(wanted) => match playlist.ask(wanted) {
+                Answer::Ready => Some(Ok(())),
+                Answer::Wait => None,
+                Answer::TooFar { last } => {
+                    let last = last.map_or("none".into(), |last| last.to_string());
+                    let text = format!("segment {} is too far ahead: the last is {last}", wanted.segment);
+                    Some(Err(Refusal::BadRequest(text)))
+                }
+            },
+        })
+        .await??;
+        let gzip = delivery::takes_gzip(self.headers);
+        let text = feed.text(&entry.surroundings(&feed), directives.skip, gzip);
+        let text = text.ok_or_else(|| Refusal::NotFound("the track has ended without media".into()))?;
+        let target = feed.with(MediaPlaylist::target_duration).unwrap_or(1);
+        let max_age = if directives.wanted.is_some() { target * CACHED } else { target / 2 };
+        Ok(delivery::playlist(text, gzip, max_age))
+    }
+
+    async fn init(&self, path: TrackPath<'_>, directory: &str, number: u32) -> Result<Response<Body>, Refusal> {
+        let (_, feed) = self.feed(path)?;
+        let bytes = feed.with(|playlist| playlist.init(directory, number));
+        let bytes = bytes.ok_or_else(|| Refusal::NotFound("there is no such header, or no longer".into()))?;
+        Ok(delivery::bytes(&self.file(What::Init, &feed), bytes, self.headers))
+    }
+
+    async fn media(
+        &self,
+        what: What,
+        path: TrackPath<'_>,
+        look: impl Fn(&MediaPlaylist) -> Stored,
+    ) -> Result<Response<Body>, Refusal> {
+        let (_, feed) = self.feed(path)?;
+        let runs = self
+            .wait(&feed, |playlist| match look(playlist) {
+                Stored::Here(runs) => Some(Some(runs)),
+                Stored::Missing => Some(None),
+                Stored::Soon => None,
+            })
+            .await?;
+        let missing = || Refusal::NotFound(format!("there is no such {}, or no longer", what.as_str()));
+        Ok(delivery::fragments(&self.file(what, &feed), runs.ok_or_else(missing)?, self.headers))
+    }
+
+    fn feed(&self, path: TrackPath<'_>) -> Result<(Arc<Entry>, Arc<Feed>), Refusal> {
+        let TrackPath { broadcast, track } = path;
+        let found = self.hls.feed(broadcast, track);
+        found.ok_or_else(|| Refusal::NotFound(format!("there is no track {track:?} of a broadcast {broadcast:?}")))
+    }
+
+    fn file(&self, what: What, feed: &Feed) -> File {
+        let kind = feed.track.info().map_or(millrace_media::track::Kind::Video, |info| info.kind());
+        let target = feed.with(MediaPlaylist::target_duration).unwrap_or(1);
+        File { what, kind, max_age: target * CACHED }
+    }
+
+    async fn wait<T>(&self, feed: &Feed, look: impl FnMut(&MediaPlaylist) -> Option<T>) -> Result<T, Refusal> {
+        feed.wait(self.patience(feed), || Blocked::new(self.hls.blocked()), look).await
+    }
+
+    /// How long a request for something of this track waits.
+    fn patience(&self, feed: &Feed) -> Duration {
+        let known = feed.with(|playlist| playlist.target_duration().filter(|_| playlist.is_ready()));
+        known.map_or(self.hls.longest_segment(), |target| Duration::from_secs(target.into())) * PATIENCE
+    }
+}
+
+fn rung(feed: &Arc<Feed>) -> Option<Rung> {
+    let measured = feed.with(MediaPlaylist::measure)?;
+    Some(Rung { track: feed.track.name().clone(), provenance: feed.track.provenance().clone(), measured })
+}
+
+/// The delivery directives of a request (rfc8216bis, 6.2.5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Directives {
+    wanted: Option<Wanted>,
+    skip: bool,
+}
+
+impl Directives {
+    fn parse(query: &str) -> Result<Self, Refusal> {
+        let number = |name: &str, value: &str| {
+            decimal(value).ok_or_else(|| Refusal::BadRequest(format!("{name} is {value:?}, and should be a number")))
+        };
+        let (mut segment, mut part, mut skip) = (None, None, false);
+        for (name, value) in query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, ""))) {
+            match name {
+                "_HLS_msn" => segment = Some(number(name, value)?),
+                "_HLS_part" => part = Some(number(name, value)?),
+                "_HLS_skip" => skip = matches!(value, "YES" | "v2"),
+                _ => {}
+            }
+        }
+        let wanted = match (segment, part) {
+            (Some(segment), part) => Some(Wanted { segment, part }),
+            (None, None) => None,
+            (None, Some(_)) => return Err(Refusal::BadRequest("_HLS_part without _HLS_msn says nothing".into())),
+        };
+        Ok(Self { wanted, skip })
+    }
+}

@@ -1,0 +1,329 @@
+//! The state of one track's media playlist: a plain value, without I/O and without a clock.
+
+mod blocking;
+mod files;
+mod measure;
+mod text;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use millrace_media::calendar::{Epoch, SegmentInfo};
+use millrace_media::{Broadcast, Fragment, Time};
+
+use super::Settings;
+use super::cadence::{Division, Parts, Watch};
+use super::segment::{Header, Segment};
+
+pub use blocking::{Answer, Wanted};
+pub use files::Stored;
+pub use measure::Measured;
+pub use text::{Position, Report, Surroundings};
+
+/// A playlist is never shorter than this many target durations for want of room (rfc8216bis, 6.2.2).
+const LEAST_WINDOW: u32 = 3;
+/// The most segments without media that are listed between two with: a longer hole begins the list anew.
+const MOST_LOST: u64 = 64;
+
+#[derive(Debug)]
+enum Cadence {
+    Watched(Watch),
+    Known(Parts),
+}
+
+/// A CMAF header that segments need.
+#[derive(Debug)]
+struct Init {
+    header: Header,
+    epoch: Epoch,
+    bytes: Bytes,
+}
+
+/// See [`MediaPlaylist::edge`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Edge {
+    pub(super) is_ready: bool,
+    pub(super) is_ended: bool,
+    segment: Option<u64>,
+    parts: usize,
+}
+
+/// One track's media playlist, and the fragments its segments and parts are made of.
+#[derive(Debug)]
+pub struct MediaPlaylist {
+    window: Duration,
+    /// How long the bus keeps a track's media.
+    kept: Duration,
+    /// Distinguishes the directories of tracks of one name that followed each other within an epoch.
+    generation: u32,
+    cadence: Cadence,
+    target_duration: Option<u32>,
+    /// Without a hole in their numbers. All but the last are complete.
+    segments: VecDeque<Segment>,
+    /// The number of the first segment in the list; those before it can still be fetched.
+    listed_from: u64,
+    inits: Vec<Init>,
+    /// The fragments before the next one are missing.
+    gap: bool,
+    ended: bool,
+    broken_rules: u64,
+}
+
+impl MediaPlaylist {
+    /// An empty playlist of a track of which the bus keeps `kept`. `generation` counts the tracks of its name in the broadcast.
+    pub fn new(settings: &Settings, kept: Duration, generation: u32) -> Self {
+        let cadence = if settings.low_latency {
+            Cadence::Watched(Watch::new(settings.part_target))
+        } else {
+            Cadence::Known(Parts::None("low latency is switched off".into()))
+        };
+        Self {
+            window: settings.playlist_window,
+            kept,
+            generation,
+            cadence,
+            target_duration: None,
+            segments: VecDeque::new(),
+            listed_from: 0,
+            inits: Vec::new(),
+            gap: false,
+            ended: false,
+            broken_rules: 0,
+        }
+    }
+
+    /// Takes the track's next fragment.
+    pub fn push(&mut self, fragment: Fragment, broadcast: &Broadcast) {
+        if self.ended {
+            return;
+        }
+        if self.target_duration.is_none() {
+            self.target_duration = broadcast.target_duration();
+        }
+        self.watch(&fragment);
+        let number = fragment.place().segment.0;
+        if self.segments.back().is_none_or(|open| open.number() < number) {
+            let Some(info) = broadcast.segment(fragment.place().segment) else { return };
+            self.complete_open(Some(info));
+            self.list_lost(number, broadcast);
+            self.begin(info, &fragment, broadcast);
+            self.shorten();
+        }
+        let header = self.header(&fragment, broadcast);
+        let Some(open) = self.segments.back_mut() else { return };
+        open.lost |= std::mem::take(&mut self.gap);
+        if open.header != header {
+            // One header applies to a whole segment (RFC 8216, 4.3.2.5).
+            open.lost = true;
+            return;
+        }
+        let parts = if let Cadence::Known(parts) = &self.cadence { Some(parts) } else { None };
+        if !open.add(fragment, parts) {
+            self.broken_rules += 1;
+        }
+    }
+
+    /// Fragments before the next one are missing.
+    pub fn skip(&mut self) {
+        self.gap = true;
+        if let Some(open) = self.segments.back_mut() {
+            open.lost = true;
+        }
+    }
+
+    /// Lets go of segments that begin before fragment `first`: the bus no longer keeps them.
+    pub fn forget_before(&mut self, first: u64) {
+        while self.segments.len() > 1 && self.segments[0].first.is_none_or(|held| held < first) {
+            // A segment without media counts as held while it is listed.
+            if self.segments[0].first.is_none() && self.segments[0].number() >= self.listed_from {
+                break;
+            }
+            self.segments.pop_front();
+        }
+        if let Some(front) = self.segments.front() {
+            self.listed_from = self.listed_from.max(front.number());
+            let oldest = front.header.clone();
+            if let Some(used) = self.inits.iter().position(|init| init.header == oldest) {
+                self.inits.drain(..used);
+            }
+        }
+    }
+
+    /// The track has ended.
+    pub fn end(&mut self) {
+        if self.ended {
+            return;
+        }
+        if let Cadence::Watched(watch) = &mut self.cadence {
+            let parts = watch.finish();
+            self.decide(parts);
+        }
+        self.complete_open(None);
+        self.ended = true;
+        // A broadcast may end before its first group does.
+        let longest = self.segments.iter().map(|segment| segment.duration.as_secs_f64().round() as u32).max();
+        self.target_duration.get_or_insert(longest.unwrap_or(1).max(1));
+    }
+
+    /// True once there is something to be listed and everything that never changes is known.
+    pub fn is_ready(&self) -> bool {
+        self.target_duration.is_some() && matches!(self.cadence, Cadence::Known(_)) && !self.segments.is_empty()
+    }
+
+    /// True once nothing more comes.
+    pub fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// In seconds, once it is known.
+    pub fn target_duration(&self) -> Option<u32> {
+        self.target_duration
+    }
+
+    /// The part target, of a track that has parts.
+    pub fn part_target(&self) -> Option<Time> {
+        self.division().map(|division| division.target)
+    }
+
+    /// Why the track has no parts, where it has none.
+    pub fn why_no_parts(&self) -> Option<&str> {
+        match &self.cadence {
+            Cadence::Known(Parts::None(reason)) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// How many parts were longer or shorter than the rules allow, because the track's fragments ceased to be what they had been.
+    pub fn broken_rules(&self) -> u64 {
+        self.broken_rules
+    }
+
+    /// What the newest end of the list looks like: it is worth a new text when this changes.
+    pub(super) fn edge(&self) -> Edge {
+        let open = self.segments.back();
+        Edge {
+            is_ready: self.is_ready(),
+            is_ended: self.ended,
+            segment: open.map(Segment::number),
+            parts: self.division().and(open).map_or(0, |open| open.parts.len()),
+        }
+    }
+
+    fn division(&self) -> Option<&Division> {
+        match &self.cadence {
+            Cadence::Known(Parts::Divided(division)) => Some(division),
+            _ => None,
+        }
+    }
+
+    fn watch(&mut self, fragment: &Fragment) {
+        if let Cadence::Watched(watch) = &mut self.cadence
+            && let Some(parts) = watch.look(fragment)
+        {
+            self.decide(parts);
+        }
+    }
+
+    fn decide(&mut self, parts: Parts) {
+        if let Parts::Divided(_) = parts {
+            self.segments.iter_mut().for_each(|segment| segment.divide(&parts));
+        }
+        self.cadence = Cadence::Known(parts);
+    }
+
+    /// Completes the last segment. `next` is the one that follows.
+    fn complete_open(&mut self, next: Option<SegmentInfo>) {
+        let Some(open) = self.segments.back_mut().filter(|open| !open.complete) else { return };
+        let parts = if let Cadence::Known(parts) = &self.cadence { Some(parts) } else { None };
+        let length = next.filter(|next| next.epoch == open.info.epoch && next.number.0 == open.number() + 1);
+        open.complete(length.map(|next| next.start - open.info.start), parts);
+    }
+
+    /// Lists the segments before `number` of which nothing came. Their numbers are taken, and their duration is absent media
+    /// (rfc8216bis, 6.2.1).
+    fn list_lost(&mut self, number: u64, broadcast: &Broadcast) {
+        let Some(last) = self.segments.back().map(Segment::number) else { return };
+        for missing in last + 1..number.min(last + 1 + MOST_LOST) {
+            let segment = |number| broadcast.segment(millrace_media::calendar::Segment(number));
+            let (Some(info), Some(next)) = (segment(missing), segment(missing + 1)) else { break };
+            let length = if next.epoch == info.epoch { Some(next.start - info.start) } else { None };
+            let length =
+                length.unwrap_or(Time::from_secs(self.target_duration.unwrap_or(1).into(), info.start.scale()));
+            let header = self.segments.back().expect("there is a last segment").header.clone();
+            let mut absent = Segment::new(info, header, info.program_date_time);
+            absent.lost = true;
+            let parts = if let Cadence::Known(parts) = &self.cadence { Some(parts) } else { None };
+            absent.complete(Some(length), parts);
+            self.segments.push_back(absent);
+        }
+        if self.segments.back().is_some_and(|last| last.number() + 1 != number) {
+            self.segments.clear();
+        }
+    }
+
+    fn begin(&mut self, info: SegmentInfo, fragment: &Fragment, broadcast: &Broadcast) {
+        if self.segments.is_empty() {
+            self.listed_from = info.number.0;
+        }
+        let header = self.header(fragment, broadcast);
+        let date_time = broadcast.wall_clock(info.epoch, fragment.presentation_time).unwrap_or(info.program_date_time);
+        self.segments.push_back(Segment::new(info, header, date_time));
+    }
+
+    /// The header that decodes `fragment`; a new one is given the next number of its epoch.
+    fn header(&mut self, fragment: &Fragment, broadcast: &Broadcast) -> Header {
+        let (epoch, bytes) = (fragment.place().epoch, &fragment.info().init);
+        let last = self.inits.last().filter(|last| last.epoch == epoch);
+        if let Some(last) = last.filter(|last| last.bytes == *bytes) {
+            return last.header.clone();
+        }
+        let header = match last {
+            Some(last) => Header { directory: last.header.directory.clone(), number: last.header.number + 1 },
+            None => {
+                let id = broadcast.epoch_info(epoch).map_or(u64::from(epoch.0), |info| info.id);
+                let generation = self.generation;
+                let directory = if generation == 0 { id.to_string() } else { format!("{id}-{generation}") };
+                Header { directory: directory.into(), number: 0 }
+            }
+        };
+        self.inits.push(Init { header: header.clone(), epoch, bytes: bytes.clone() });
+        header
+    }
+
+    /// How much media the list holds.
+    fn window(&self) -> Time {
+        let target = Duration::from_secs(self.target_duration.unwrap_or(1).into());
+        let fetchable = self.kept.saturating_sub(target) / 2;
+        Time::from(self.window.min(fetchable).max(target * LEAST_WINDOW))
+    }
+
+    /// Takes what is older than the window off the list.
+    fn shorten(&mut self) {
+        if self.target_duration.is_none() {
+            return;
+        }
+        let window = self.window();
+        let complete = self.listed().filter(|segment| segment.complete);
+        let mut length = complete.fold(Time::from_micros(0), |sum, segment| sum + segment.duration);
+        let mut from = self.listed_from;
+        for first in self.listed().take_while(|first| first.complete) {
+            length = length - first.duration;
+            if length < window {
+                break;
+            }
+            from = first.number() + 1;
+        }
+        self.listed_from = from;
+    }
+
+    fn listed(&self) -> impl DoubleEndedIterator<Item = &Segment> + Clone {
+        let skip = self.segments.front().map_or(0, |front| self.listed_from.saturating_sub(front.number()));
+        self.segments.range((skip as usize).min(self.segments.len())..)
+    }
+
+    fn find(&self, number: u64) -> Option<&Segment> {
+        let first = self.segments.front()?.number();
+        self.segments.get(usize::try_from(number.checked_sub(first)?).ok()?)
+    }
+}

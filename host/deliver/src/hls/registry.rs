@@ -1,0 +1,247 @@
+//! The playlists of every track of every broadcast.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use millrace_media::broadcast::State;
+use millrace_media::track::{Kind, Track};
+use millrace_media::{Broadcast, BroadcastName, Bus, Time, TrackName};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::Settings;
+use super::feed::{Feed, Running};
+use super::playlist::{MediaPlaylist, Report, Surroundings};
+
+/// HLS of everything on a bus. When it is dropped, its tasks end.
+pub struct Hls {
+    shared: Arc<Shared>,
+    watcher: JoinHandle<()>,
+}
+
+struct Shared {
+    bus: Bus,
+    settings: Settings,
+    broadcasts: Mutex<BTreeMap<BroadcastName, Arc<Entry>>>,
+    blocked: AtomicUsize,
+}
+
+/// The playlists of one broadcast.
+pub(super) struct Entry {
+    pub(super) broadcast: Broadcast,
+    tracks: Mutex<Tracks>,
+    /// Counts what changes the multivariant playlist.
+    pub(super) renditions: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Tracks {
+    running: BTreeMap<TrackName, Running>,
+    /// How many tracks of a name there have been.
+    generations: BTreeMap<TrackName, u32>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Hls {
+    /// Follows everything on `bus`. Must be called within a Tokio runtime.
+    pub fn new(bus: Bus, settings: Settings) -> Arc<Self> {
+        let broadcasts = Mutex::default();
+        let shared = Arc::new(Shared { bus, settings, broadcasts, blocked: AtomicUsize::new(0) });
+        let watcher = tokio::spawn(watch(shared.clone()));
+        Arc::new(Self { shared, watcher })
+    }
+
+    /// What it was made with.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// True where every track of the broadcast that can be played has parts, as far as is known.
+    pub fn low_latency(&self, broadcast: &BroadcastName) -> bool {
+        let Some(entry) = self.entry(broadcast) else { return false };
+        let feeds = entry.live();
+        let ready = feeds.iter().filter(|feed| feed.with(MediaPlaylist::is_ready));
+        let mut parts = ready.map(|feed| feed.with(|playlist| playlist.part_target().is_some())).peekable();
+        parts.peek().is_some() && parts.all(|has| has)
+    }
+
+    /// What an operator should know of a broadcast: which tracks have no parts and why, and what breaks a rule.
+    pub fn notes(&self, broadcast: &BroadcastName) -> Vec<String> {
+        let Some(entry) = self.entry(broadcast) else { return Vec::new() };
+        let mut notes = Vec::new();
+        for feed in entry.live() {
+            let name = feed.track.name();
+            feed.with(|playlist| {
+                if let Some(reason) = playlist.why_no_parts() {
+                    notes.push(format!("{name} has no low-latency parts: {reason}"));
+                }
+                let broken = playlist.broken_rules();
+                if broken > 0 {
+                    notes.push(format!(
+                        "{name} has {broken} parts that are too long or too short: its cadence has changed"
+                    ));
+                }
+            });
+        }
+        let cuts = entry.broadcast.forced_cuts();
+        if cuts > 0 {
+            notes.push(format!("{cuts} segments begin without a keyframe: the source sends them too seldom"));
+        }
+        notes
+    }
+
+    /// The playlists of a broadcast there is.
+    pub(super) fn entry(&self, name: &BroadcastName) -> Option<Arc<Entry>> {
+        let broadcast = self.shared.bus.broadcast(name)?;
+        Some(self.shared.entry(&broadcast))
+    }
+
+    /// The playlist of a track of a broadcast, with what it belongs to.
+    pub(super) fn feed(&self, broadcast: &str, track: &str) -> Option<(Arc<Entry>, Arc<Feed>)> {
+        let entry = self.entry(&BroadcastName::new(broadcast).ok()?)?;
+        let track = TrackName::new(track).ok()?;
+        let feed = entry.feed(&track).or_else(|| {
+            // It may have come a moment ago.
+            entry.follow(&self.shared);
+            entry.feed(&track)
+        })?;
+        Some((entry, feed))
+    }
+
+    /// The longest segment there can be.
+    pub(super) fn longest_segment(&self) -> Duration {
+        self.shared.bus.settings().calendar.max_segment
+    }
+
+    /// How many requests wait.
+    pub(super) fn blocked(&self) -> &AtomicUsize {
+        &self.shared.blocked
+    }
+
+    /// How many broadcasts and playlists are held.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> (usize, usize) {
+        let broadcasts = lock(&self.shared.broadcasts);
+        (broadcasts.len(), broadcasts.values().map(|entry| lock(&entry.tracks).running.len()).sum())
+    }
+}
+
+impl Drop for Hls {
+    fn drop(&mut self) {
+        self.watcher.abort();
+    }
+}
+
+impl fmt::Debug for Hls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let blocked = self.shared.blocked.load(Ordering::Relaxed);
+        f.debug_struct("Hls")
+            .field("broadcasts", &lock(&self.shared.broadcasts).len())
+            .field("blocked", &blocked)
+            .finish()
+    }
+}
+
+async fn watch(shared: Arc<Shared>) {
+    let mut changes = shared.bus.changes();
+    loop {
+        changes.mark_unchanged();
+        shared.follow();
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Shared {
+    /// Brings the playlists up to what is on the bus.
+    fn follow(&self) {
+        self.bus.broadcasts().iter().for_each(|broadcast| self.entry(broadcast).follow(self));
+        let is_gone = |name: &BroadcastName, entry: &mut Arc<Entry>| {
+            self.bus.broadcast(name).is_none_or(|live| !live.is_same(&entry.broadcast))
+        };
+        // Dropped outside the lock: what they hold takes locks of its own.
+        let gone: Vec<_> = lock(&self.broadcasts).extract_if(.., is_gone).collect();
+        drop(gone);
+    }
+
+    fn entry(&self, broadcast: &Broadcast) -> Arc<Entry> {
+        let (entry, replaced) = {
+            let mut broadcasts = lock(&self.broadcasts);
+            match broadcasts.get(broadcast.name()) {
+                Some(known) if known.broadcast.is_same(broadcast) => return known.clone(),
+                _ => {}
+            }
+            let entry = Arc::new(Entry {
+                broadcast: broadcast.clone(),
+                tracks: Mutex::default(),
+                renditions: watch::Sender::new(0),
+            });
+            let replaced = broadcasts.insert(broadcast.name().clone(), entry.clone());
+            (entry, replaced)
+        };
+        drop(replaced);
+        entry.follow(self);
+        entry
+    }
+}
+
+impl Entry {
+    fn follow(&self, shared: &Shared) {
+        let mut tracks = lock(&self.tracks);
+        // Looked up under the lock: an older list must not undo what a newer one has brought.
+        let live: Vec<Track> = self.broadcast.tracks();
+        let is_live = |running: &Running| live.iter().any(|track| track.is_same(&running.feed.track));
+        let gone: Vec<_> = tracks.running.extract_if(.., |_, running| !is_live(running)).collect();
+        let mut came = false;
+        for track in live {
+            if tracks.running.contains_key(track.name()) {
+                continue;
+            }
+            let count = tracks.generations.entry(track.name().clone()).or_insert(0);
+            let kept = shared.bus.settings().window.duration;
+            let playlist = MediaPlaylist::new(&shared.settings, kept, *count);
+            *count += 1;
+            let name = track.name().clone();
+            let running = Running::start(self.broadcast.clone(), track, playlist, self.renditions.clone());
+            tracks.running.insert(name, running);
+            came = true;
+        }
+        drop(tracks);
+        drop(gone);
+        if came {
+            self.renditions.send_modify(|count| *count += 1);
+        }
+    }
+
+    fn feed(&self, track: &TrackName) -> Option<Arc<Feed>> {
+        lock(&self.tracks).running.get(track).map(|running| running.feed.clone())
+    }
+
+    /// The playlists of pictures and sound, by name; while the source goes on, without those of tracks that have ended.
+    pub(super) fn live(&self) -> Vec<Arc<Feed>> {
+        let over = matches!(self.broadcast.state(), State::Ended { .. });
+        let feeds: Vec<_> = lock(&self.tracks).running.values().map(|running| running.feed.clone()).collect();
+        let playable = |feed: &Arc<Feed>| feed.track.info().is_none_or(|info| info.kind() != Kind::Data);
+        feeds.into_iter().filter(|feed| (over || !feed.track.is_ended()) && playable(feed)).collect()
+    }
+
+    /// What the playlist of `feed` says about the others.
+    pub(super) fn surroundings(&self, feed: &Feed) -> Surroundings {
+        let mut surroundings = Surroundings::default();
+        for other in self.live() {
+            let (target, position) = other.with(|playlist| (playlist.part_target(), playlist.position()));
+            surroundings.part_target = surroundings.part_target.into_iter().chain(target).max_by(Time::cmp);
+            if let Some(position) = position.filter(|_| !other.track.is_same(&feed.track)) {
+                surroundings.reports.push(Report { track: other.track.name().clone(), position });
+            }
+        }
+        surroundings
+    }
+}

@@ -88,7 +88,8 @@ impl CodecConfig {
 /// Something odd about a track that can be used all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Note {
-    /// `av1C` holds no sequence header: a decoder learns of the stream only with the first keyframe.
+    /// `av1C` holds no sequence header: a decoder learns of the stream only with the first keyframe. Where `av1C` is empty, the codec
+    /// string is `av01` alone.
     Av1WithoutSequenceHeader,
     /// There are several sample descriptions; all samples are taken to be of the first.
     SeveralSampleDescriptions(u32),
@@ -99,7 +100,9 @@ pub enum Note {
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Av1WithoutSequenceHeader => f.write_str("av1C holds no sequence header"),
+            Self::Av1WithoutSequenceHeader => {
+                f.write_str("av1C holds no sequence header (with ffmpeg, use -movflags +delay_moov)")
+            }
             Self::SeveralSampleDescriptions(n) => write!(f, "{n} sample descriptions, of which the first is used"),
             Self::EditsIgnored => f.write_str("edits after the first, or of another rate than 1, are not applied"),
         }

@@ -31,8 +31,11 @@ pub(super) fn hevc(entry: FourCC, record: &[u8]) -> Option<String> {
 }
 
 /// `av01.P.LLT.DD`: profile, level, tier and depth (AV1 in ISOBMFF, 5). The parts that may follow are left out, as is allowed. None
-/// of a record that is too short.
+/// of a record that is too short; `av01` of one that is empty, as ffmpeg writes it where it does not wait for the first packet.
 pub(super) fn av1(record: &[u8]) -> Option<String> {
+    if record.is_empty() {
+        return Some("av01".to_owned());
+    }
     let [_, levels, shape, _] = record.first_chunk()?;
     let (profile, level) = (levels >> 5, levels & 0x1f);
     let tier = if shape & 0x80 == 0 { 'M' } else { 'H' };
@@ -128,6 +131,7 @@ mod tests {
         assert_eq!(hevc(FourCC::new(b"hev1"), &record).unwrap(), "hev1.1.6.L93.B0");
         assert_eq!(av1(&[0x81, 0x04, 0x0c, 0]).unwrap(), "av01.0.04M.08");
         assert_eq!(av1(&[0x81, 0x48, 0xec, 0]).unwrap(), "av01.2.08H.12");
+        assert_eq!(av1(&[]).unwrap(), "av01");
     }
 
     #[test]

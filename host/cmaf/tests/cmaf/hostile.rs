@@ -1,0 +1,265 @@
+//! Streams that are broken, or made to break the reader.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use bytes::Bytes;
+use millrace_cmaf::{Item, Limits, ReadError, Reader, split};
+use millrace_media::Time;
+
+use crate::ffmpeg::{Numbers, stream, streams};
+use crate::handmade::{DEFAULT_BASE_IS_MOOF, TRACK, boxed, full, header, moof};
+
+/// Remembers how much a thread has allocated in one go, and altogether without giving it back.
+struct Counting;
+
+thread_local! {
+    static HELD: Cell<isize> = const { Cell::new(0) };
+    static MOST: Cell<isize> = const { Cell::new(0) };
+}
+
+fn count(change: isize) {
+    // A thread that is ending has no counters any more.
+    let _ = HELD.try_with(|held| {
+        held.set(held.get() + change);
+        let _ = MOST.try_with(|most| most.set(most.get().max(held.get())));
+    });
+}
+
+// SAFETY: every call goes to the system's allocator as it is.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count(layout.size() as isize);
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        count(-(layout.size() as isize));
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The most bytes held at once while `work` ran, above what was held before.
+fn most_held(work: impl FnOnce()) -> isize {
+    let before = HELD.get();
+    MOST.set(before);
+    work();
+    MOST.get() - before
+}
+
+/// Reads to the end or to the first error, doing with each chunk what a server does.
+fn consume(bytes: Bytes, limits: Limits) -> Result<usize, ReadError> {
+    let mut reader = Reader::new(limits);
+    reader.push(bytes);
+    let mut chunks = 0;
+    while let Some(item) = reader.next()? {
+        if let Item::Chunk(chunk) = item {
+            chunks += 1;
+            if let Ok(media) = chunk.place(Time::from_millis(10_000)) {
+                let _ = split(&media, Time::from_millis(200));
+            }
+        }
+    }
+    reader.finish().map(|()| chunks)
+}
+
+fn error(bytes: &[u8]) -> ReadError {
+    consume(Bytes::copy_from_slice(bytes), Limits::default()).unwrap_err()
+}
+
+#[test]
+fn what_is_not_mp4_is_refused_at_once() {
+    for bytes in [
+        &b"GET / HTTP/1.1\r\n\r\n"[..],
+        b"\x1a\x45\xdf\xa3\x01\0\0\0\0\0\0\x1f",
+        b"<?xml version=\"1.0\"?>",
+        &[0xff; 64],
+    ] {
+        assert!(matches!(error(bytes), ReadError::NotMp4 { .. }), "{}", error(bytes));
+    }
+    assert!(matches!(error(&[0; 64]), ReadError::SizeToEnd { .. }));
+    assert!(error(b"GET / HTTP/1.1\r\n\r\n").to_string().starts_with("this is not MP4"));
+}
+
+#[test]
+fn a_box_longer_than_the_limit_is_refused_from_its_header() {
+    for (kind, limit) in
+        [(b"moov", 4u64 << 20), (b"moof", 1 << 20), (b"styp", 1 << 20), (b"emsg", 1 << 20), (b"ftyp", 1 << 20)]
+    {
+        let size = u32::try_from(limit + 1).unwrap().to_be_bytes();
+        let bytes = [&header()[..], &size, kind].concat();
+        let error = error(&bytes);
+        assert!(matches!(error, ReadError::TooLarge { limit: found, .. } if found == limit), "{error}");
+    }
+    let large = [
+        &header()[..],
+        &moof(&full(0, DEFAULT_BASE_IS_MOOF, &[TRACK]), &full(0, 0, &[0])),
+        &[0, 0, 0, 1],
+        b"mdat",
+        &[0xff; 8],
+    ]
+    .concat();
+    assert!(matches!(error(&large), ReadError::TooLarge { size: u64::MAX, .. }));
+    assert!(matches!(error(b"\0\0\0\x07ftyp"), ReadError::SizeTooSmall { size: 7, .. }));
+    assert!(matches!(error(b"\0\0\0\x01ftyp\0\0\0\0\0\0\0\x0f"), ReadError::SizeTooSmall { size: 15, .. }));
+    assert!(matches!(error(b"\0\0\0\0ftyp"), ReadError::SizeToEnd { .. }));
+}
+
+#[test]
+fn a_count_of_all_ones_is_refused_before_it_is_counted() {
+    let tfhd = full(0, DEFAULT_BASE_IS_MOOF | 0x18, &[TRACK, 512, 0]);
+    for flags in [0, 0x001, 0x701] {
+        let bytes = [header(), moof(&tfhd, &full(0, flags, &[u32::MAX, 8]))].concat();
+        let error = error(&bytes);
+        assert!(matches!(error, ReadError::TooMany { what: "samples", .. }), "{error}");
+    }
+    // Many runs that are each within the limit are not.
+    let trun = boxed(b"trun", &full(0, 0, &[10_000]));
+    let traf = boxed(b"traf", &[boxed(b"tfhd", &tfhd), trun.repeat(2)].concat());
+    let bytes = [header(), boxed(b"moof", &[boxed(b"mfhd", &full(0, 0, &[1])), traf].concat())].concat();
+    assert!(matches!(error(&bytes), ReadError::TooMany { count: 20_000, .. }));
+}
+
+#[test]
+fn fragments_before_a_header_are_told_apart() {
+    let error = error(&moof(&full(0, 0, &[TRACK]), &full(0, 0, &[0])));
+    assert!(matches!(error, ReadError::BeforeInit { .. }));
+    assert!(error.to_string().contains("send the header first"));
+}
+
+#[test]
+fn samples_outside_the_mdat_are_refused() {
+    let mdat = boxed(b"mdat", b"0123456789");
+    let with = |flags, tfhd: &[u32], trun: &[u8]| [header(), moof(&full(0, flags, tfhd), trun), mdat.clone()].concat();
+    let length = moof(&full(0, DEFAULT_BASE_IS_MOOF, &[TRACK]), &full(0, 0x201, &[1, 0, 10])).len() as u32;
+    let run = |offset: i64, size: u32| full(0, 0x201, &[1, (i64::from(length) + offset) as u32, size]);
+    let fits = with(DEFAULT_BASE_IS_MOOF, &[TRACK], &run(8, 10));
+    assert_eq!(consume(fits.into(), Limits::default()).unwrap(), 1);
+    for (offset, size) in [(9, 10), (8, 11), (7, 1), (8, u32::MAX), (-1_000_000, 1), (1_000_000, 1)] {
+        let error = error(&with(DEFAULT_BASE_IS_MOOF, &[TRACK], &run(offset, size)));
+        assert!(matches!(error, ReadError::OutsideMdat { track_id: TRACK }), "{error}");
+    }
+    // A position in a file, beyond all files.
+    let error = error(&with(1, &[TRACK, u32::MAX, u32::MAX], &full(0, 0x200, &[2, 5, 5])));
+    assert!(matches!(error, ReadError::OutsideMdat { .. }));
+    // The same bytes many times over.
+    let twice = [boxed(b"trun", &run(36 + 8, 10)), boxed(b"trun", &run(36 + 8, 10))].concat();
+    let tfhd = boxed(b"tfhd", &full(0, DEFAULT_BASE_IS_MOOF, &[TRACK]));
+    let traf = boxed(b"traf", &[tfhd, boxed(b"tfdt", &full(1, 0, &[0, 0])), twice].concat());
+    let moof = boxed(b"moof", &[boxed(b"mfhd", &full(0, 0, &[1])), traf].concat());
+    let bytes = [header(), moof, mdat.clone()].concat();
+    assert!(matches!(consume(bytes.into(), Limits::default()), Err(ReadError::OutsideMdat { .. })));
+}
+
+#[test]
+fn what_a_fragment_needs_is_asked_for() {
+    let traf = |parts: &[Vec<u8>]| {
+        let traf = boxed(b"traf", &parts.concat());
+        [header(), boxed(b"moof", &[boxed(b"mfhd", &full(0, 0, &[1])), traf].concat())].concat()
+    };
+    let trun = boxed(b"trun", &full(0, 0x200, &[1, 1]));
+    let tfhd = |id| boxed(b"tfhd", &full(0, DEFAULT_BASE_IS_MOOF, &[id]));
+    let error_of = |parts: &[Vec<u8>]| error(&traf(parts));
+    assert!(matches!(error_of(&[tfhd(TRACK), trun.clone()]), ReadError::NoDecodeTime { track_id: TRACK }));
+    assert!(matches!(error_of(&[tfhd(77), trun.clone()]), ReadError::UnknownTrack { track_id: 77 }));
+    assert!(matches!(error_of(std::slice::from_ref(&trun)), ReadError::Missing { .. }));
+    let late = boxed(b"tfdt", &full(1, 0, &[u32::MAX, 0]));
+    assert!(matches!(error_of(&[tfhd(TRACK), late, trun]), ReadError::TimeTooLarge { .. }));
+    assert!(matches!(error(&[header(), boxed(b"mdat", b"x")].concat()), ReadError::OutOfOrder { .. }));
+    let plain = [boxed(b"ftyp", b"isom\0\0\0\0"), boxed(b"moov", &boxed(b"mvhd", &[0; 100]))].concat();
+    assert!(matches!(error(&plain), ReadError::NotFragmented));
+}
+
+#[test]
+fn a_stream_cut_anywhere_says_so_or_is_whole() {
+    let stream = stream("h264+opus, a fragment a frame");
+    let bytes = stream.bytes.slice(..stream.bytes.len().min(8_000));
+    let mut ends = vec![0];
+    while let Some(size) = bytes.get(ends[ends.len() - 1]..).and_then(|rest| rest.first_chunk::<4>()) {
+        ends.push(ends[ends.len() - 1] + u32::from_be_bytes(*size) as usize);
+    }
+    let after_moof =
+        |at: usize| at >= 4 && ends.windows(2).any(|pair| pair[1] == at && &bytes[pair[0] + 4..pair[0] + 8] == b"moof");
+    for len in 0..=bytes.len() {
+        let whole = ends.contains(&len) && !after_moof(len);
+        match consume(bytes.slice(..len), Limits::default()) {
+            Ok(_) => assert!(whole, "{len}"),
+            Err(ReadError::Cut { .. }) => assert!(!whole, "{len}"),
+            Err(other) => panic!("{len}: {other}"),
+        }
+    }
+}
+
+#[test]
+fn after_an_error_nothing_follows() {
+    let mut reader = Reader::new(Limits::default());
+    reader.push(Bytes::from_static(b"not an MP4 file at all"));
+    assert!(matches!(reader.next(), Err(ReadError::NotMp4 { .. })));
+    reader.push(stream("h264, picture alone").bytes.clone());
+    assert!(matches!(reader.next(), Err(ReadError::Over)));
+    assert!(matches!(reader.finish(), Err(ReadError::Over)));
+}
+
+#[test]
+fn mutations_of_real_streams_never_panic_nor_take_more_than_the_limits() {
+    let limits =
+        Limits { max_moov: 64 << 10, max_box: 64 << 10, max_mdat: 1 << 20, max_samples: 1000, ..Limits::default() };
+    let mut numbers = Numbers(2);
+    for stream in streams() {
+        let bytes = stream.bytes.slice(..stream.bytes.len().min(40_000));
+        // Where the boxes' own bytes are: media that is changed changes nothing.
+        let boxes: Vec<usize> =
+            ["ftyp", "moov", "moof", "trun", "tfhd", "stsd", "elst", "mdat", "emsg", "prft", "esds", "dOps"]
+                .iter()
+                .flat_map(|name| {
+                    bytes.windows(4).enumerate().filter(|(_, at)| *at == name.as_bytes()).map(|(at, _)| at)
+                })
+                .collect();
+        for _ in 0..1000 {
+            let mut mutated = bytes.to_vec();
+            for _ in 0..=numbers.below(4) {
+                let near = boxes[numbers.below(boxes.len())].saturating_sub(4);
+                let at = (near + numbers.below(64)).min(mutated.len() - 9);
+                match numbers.below(5) {
+                    0 => mutated[at] = numbers.below(256) as u8,
+                    1 => mutated[at] ^= 1 << numbers.below(8),
+                    2 => mutated[at..at + 4].fill(0xff),
+                    3 => drop(mutated.drain(at..at + 1 + numbers.below(8))),
+                    _ => mutated[at..at + 4].fill(0),
+                }
+            }
+            let mutated = Bytes::from(mutated);
+            let held = most_held(|| drop(consume(mutated, limits)));
+            assert!(held < 2 << 20, "{} bytes held for {}", held, stream.name);
+        }
+    }
+}
+
+#[test]
+fn crumbs_cost_little_more_than_a_loaf() {
+    let tfhd = full(0, DEFAULT_BASE_IS_MOOF, &[TRACK]);
+    let length = moof(&tfhd, &full(0, 0x201, &[1, 0, 0])).len() as u32;
+    let loaf = vec![7u8; 400_000];
+    let moof = moof(&tfhd, &full(0, 0x201, &[1, length + 8, loaf.len() as u32]));
+    let bytes = Bytes::from([header(), moof, boxed(b"mdat", &loaf)].concat());
+    let mut chunks = 0;
+    let held = most_held(|| {
+        let mut reader = Reader::new(Limits::default());
+        for at in 0..bytes.len() {
+            reader.push(bytes.slice(at..=at));
+            while let Some(item) = reader.next().unwrap() {
+                if let Item::Chunk(chunk) = item {
+                    chunks += 1;
+                    assert_eq!(chunk.payload().slices().concat(), loaf);
+                }
+            }
+        }
+    });
+    assert_eq!(chunks, 1);
+    assert!(held < 4 * loaf.len() as isize, "{held} bytes held");
+}

@@ -1,0 +1,8 @@
+//! CMAF as real encoders write it, and as nobody should.
+
+mod ffmpeg;
+mod handmade;
+mod hostile;
+mod reading;
+mod rewriting;
+mod writing;

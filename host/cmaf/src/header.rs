@@ -172,10 +172,17 @@ impl Header {
             }
         }
         let mut tracks: Vec<Track> = Vec::with_capacity(traks.len());
+        let mut size = 0;
+        let limit = limits.max_moov.saturating_mul(2);
         for trak in &traks {
             let track = read_track(trak, &mvex, movie.timescale, || rewrite::init(ftyp, &moov, trak))?;
             if tracks.iter().any(|other| other.id() == track.id()) {
                 return Err(ReadError::TrackTwice { track_id: track.id() });
+            }
+            // What stands beside the tracks is in the header of each.
+            size += if let Track::Known(known) = &track { known.info.init.len() as u64 } else { 0 };
+            if size > limit {
+                return Err(ReadError::TooLarge { kind: fourcc::MOOV, size, limit });
             }
             tracks.push(track);
         }

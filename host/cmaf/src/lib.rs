@@ -5,8 +5,31 @@
 //! a broadcast's timeline makes it [`Media`](millrace_media::Media). What need not change is passed on byte for byte, and media
 //! bytes are never copied.
 //!
-//! [`split`] cuts media at sample boundaries, [`with_event`] puts an event message before it, and [`write`] makes CMAF from what an
+//! [`split`] cuts media at sample boundaries, [`with_event`] puts an event message before it, and [`mod@write`] makes CMAF from what an
 //! encoder gives.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use millrace_cmaf::{Item, Limits, ReadError, Reader};
+//! use millrace_media::{Media, Time};
+//!
+//! /// What a publisher sends, on a timeline that begins ten seconds in: time enough for priming and reordering before its zero.
+//! fn fragments(sent: impl Iterator<Item = Bytes>) -> Result<Vec<Media>, ReadError> {
+//!     let mut reader = Reader::new(Limits::default());
+//!     let mut fragments = Vec::new();
+//!     for bytes in sent {
+//!         reader.push(bytes);
+//!         while let Some(item) = reader.next()? {
+//!             if let Item::Chunk(chunk) = item {
+//!                 fragments.extend(chunk.place(Time::from_millis(10_000)));
+//!             }
+//!         }
+//!     }
+//!     reader.finish()?;
+//!     Ok(fragments)
+//! }
+//! # assert!(fragments([Bytes::from_static(b"hello")].into_iter()).is_err());
+//! ```
 
 mod boxes;
 mod fourcc;

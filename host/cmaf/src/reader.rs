@@ -99,7 +99,7 @@ impl Reader {
     /// A reader for a stream that begins with its header.
     pub fn new(limits: Limits) -> Self {
         Self {
-            limits,
+            limits: limits.writable(),
             input: VecDeque::new(),
             position: 0,
             state: BETWEEN,

@@ -23,6 +23,10 @@ type Known = Result<Entry, String>;
 
 const SUPPORTED: &str = "H.264 (avc1, avc3), HEVC (hvc1, hev1), AV1 (av01), AAC (mp4a) and Opus (Opus) are";
 
+/// The longest `esds`, in bytes. Descriptors may stand in descriptors, and the decoder follows them down on the stack; a real one,
+/// with the channels described at length, takes less than 200.
+const MAX_ESDS: u64 = 512;
+
 /// Reads a sample entry.
 ///
 /// # Errors
@@ -73,6 +77,10 @@ fn aac(entry: &BoxRef<'_>) -> Result<Known, ReadError> {
         esds = wave.child(fourcc::ESDS)?;
     }
     let esds = esds.ok_or(ReadError::Missing { kind: fourcc::ESDS, inside: entry.kind })?;
+    let size = esds.whole.len() as u64;
+    if size > MAX_ESDS {
+        return Err(ReadError::TooLarge { kind: fourcc::ESDS, size, limit: MAX_ESDS });
+    }
     let decoder = esds.decode::<Esds>()?.es_desc.dec_config;
     // MPEG-4 audio, and the three profiles of AAC under their MPEG-2 names (the registration authority's table of object types).
     let object_type = decoder.object_type_indication;

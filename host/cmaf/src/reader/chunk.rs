@@ -93,7 +93,7 @@ impl Chunk {
     /// The chunk as media of a timeline on which the source's presentation timeline begins at `offset`.
     ///
     /// Where times stay as they are, the head is the source's bytes. Otherwise `tfdt` is patched in a copy of it, and so are the times
-    /// on the media timeline of a `prft` and of an `emsg` of version 1; only where the new time does not fit is the head written anew.
+    /// in a `prft` and in an `emsg` of version 1; only where the new time does not fit is the head written anew.
     ///
     /// # Errors
     /// Where it would be decoded before zero.
@@ -103,7 +103,7 @@ impl Chunk {
         let decode_time = self.decode_time + shift;
         let before_zero = BeforeZero { track_id: self.track_id, ticks: decode_time.ticks(), timescale: scale.get() };
         let tfdt = u64::try_from(decode_time.ticks()).map_err(|_| before_zero)?;
-        let before: Vec<Bytes> = self.before.iter().filter_map(|before| before.moved(shift)).collect();
+        let before: Vec<Bytes> = self.before.iter().filter_map(|before| before.moved(shift, offset)).collect();
         let head = match self.original(&before, tfdt, shift.ticks() == 0) {
             Some(head) => head,
             None => {
@@ -114,8 +114,7 @@ impl Chunk {
                     samples: &self.samples,
                     payload_len: self.payload.len(),
                 };
-                // The boxes are bounded by the limits on samples and payload, so that their sizes can be written.
-                moof::head(&before, &draft).map_err(|_| before_zero)?
+                moof::head(&before, &draft).expect("the limits keep boxes shorter than their sizes can say")
             }
         };
         Ok(Media {

@@ -17,19 +17,27 @@ pub(super) struct Before {
     bytes: Bytes,
     /// The track it speaks of, where it names one.
     pub(super) track_id: Option<u32>,
-    /// The time in it that is on the media timeline, where there is one.
+    /// The time in it that moves with the media, where there is one.
     time: Option<MediaTime>,
     /// When the media was captured, since the Unix epoch, where it says so.
     pub(super) captured_at: Option<Duration>,
 }
 
-/// Where a time on the media timeline stands in a box.
+/// Where a time that moves with the media stands in a box.
 #[derive(Clone, Copy, Debug)]
 struct MediaTime {
     at: usize,
     wide: bool,
-    /// None where it is counted in the track's own.
-    scale: Option<Timescale>,
+    line: Line,
+}
+
+/// On which timeline a time is.
+#[derive(Clone, Copy, Debug)]
+enum Line {
+    /// That of the fragments' decode times.
+    Media,
+    /// The presentation timeline, to which edit lists lead, counted in a timescale of its own.
+    Presentation(Timescale),
 }
 
 impl Before {
@@ -41,7 +49,7 @@ impl Before {
         if found.kind == fourcc::PRFT {
             let prft: Prft = found.decode()?;
             track_id = Some(prft.reference_track_id);
-            time = Some(MediaTime { at: found.header + 16, wide: version != 0, scale: None });
+            time = Some(MediaTime { at: found.header + 16, wide: version != 0, line: Line::Media });
             // The other semantics are those of the moment when a fragment is finished, sent, or anything else but captured. ffmpeg
             // writes RealTime (24) at the flush, which is as late as the fragment is long.
             captured_at = matches!(prft.utc_time_semantics, ReferenceTime::Input | ReferenceTime::Output)
@@ -52,7 +60,7 @@ impl Before {
             if let Some(scale) = scale
                 && u64_at(found.body(), 8).is_some()
             {
-                time = Some(MediaTime { at: found.header + 8, wide: true, scale: Some(scale) });
+                time = Some(MediaTime { at: found.header + 8, wide: true, line: Line::Presentation(scale) });
             }
         }
         Ok(Self { bytes, track_id, time, captured_at })
@@ -62,10 +70,17 @@ impl Before {
         self.bytes.len()
     }
 
-    /// The box with its time moved by `shift`: itself where nothing changes, none where the new time cannot be written.
-    pub(super) fn moved(&self, shift: Time) -> Option<Bytes> {
-        let Some(time) = self.time.filter(|_| shift.ticks() != 0) else { return Some(self.bytes.clone()) };
-        let by = time.scale.map_or(shift, |scale| shift.rescale(scale)).ticks();
+    /// The box with its time moved, by `media_shift` on the media timeline or by `offset` on the presentation timeline: itself where
+    /// nothing changes, none where the new time cannot be written.
+    pub(super) fn moved(&self, media_shift: Time, offset: Time) -> Option<Bytes> {
+        let Some(time) = self.time else { return Some(self.bytes.clone()) };
+        let by = match time.line {
+            Line::Media => media_shift.ticks(),
+            Line::Presentation(scale) => offset.rescale(scale).ticks(),
+        };
+        if by == 0 {
+            return Some(self.bytes.clone());
+        }
         let mut bytes = BytesMut::from(&self.bytes[..]);
         if time.wide {
             let moved = u64_at(&bytes, time.at)?.checked_add_signed(by)?;

@@ -45,8 +45,8 @@ pub(crate) fn run(program: &str, directory: &Path, args: &str) -> Vec<u8> {
     output.stdout
 }
 
-const PICTURE: &str = "-f lavfi -i testsrc2=s=320x180:r=25:d=1.6";
-const SOUND: &str = "-f lavfi -i sine=f=440:r=48000:d=1.6";
+const PICTURE: &str = "-f lavfi -i testsrc2=s=320x180:r=25:d=1.2";
+const SOUND: &str = "-f lavfi -i sine=f=440:r=48000:d=1.2";
 const X264: &str = "-c:v libx264 -preset ultrafast -tune zerolatency -g 25 -keyint_min 25 -b:v 300k";
 const X264_B: &str = "-c:v libx264 -preset veryfast -bf 2 -g 25 -keyint_min 25";
 

@@ -33,7 +33,7 @@ fn samples_are_where_ffprobe_sees_them() {
                 packet.pts += shift;
                 packet.dts += shift;
             });
-            assert!(expected.len() >= 40, "{}", stream.name);
+            assert!(expected.len() >= 30, "{}", stream.name);
             let media = placed(&header, &chunks, track.track_id, 10);
             assert_eq!(seen(&media), expected, "{} {kind}", stream.name);
 
@@ -103,7 +103,7 @@ fn pieces_of_any_size_give_the_same() {
             .iter()
             .map(|chunk| placed(&header, std::slice::from_ref(chunk), chunk.track_id(), 9).remove(0))
             .collect();
-        for longest in [1, 17, 1500, 32 << 10] {
+        for longest in [1, 1500, 32 << 10] {
             let mut numbers = Numbers(i as u64);
             let mut rest = stream.bytes.clone();
             let pieces = std::iter::from_fn(|| {

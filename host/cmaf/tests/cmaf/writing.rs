@@ -152,8 +152,10 @@ fn segments_begin_with_their_type_and_say_when_they_were_captured() {
     assert_eq!(chunk.captured_at(), Some(captured));
     let offset = -track.timeline_shift;
     let placed = chunk.place(offset).unwrap();
-    // Its times as they are: the prft of its own track, the event, and the fragment, byte for byte.
-    let parts = [prft(1, captured, decode_time).unwrap(), emsg(&event).unwrap(), media.head];
+    // The fragment's times are as they were: the prft of its own track and the fragment come byte for byte. The event is on the
+    // presentation timeline, which begins later now.
+    let moved = Event { presentation_time: decode_time + offset, ..event };
+    let parts = [prft(1, captured, decode_time).unwrap(), emsg(&moved).unwrap(), media.head];
     assert_eq!(placed.head, parts.concat());
     assert_eq!(placed.captured_at, Some(captured));
 }

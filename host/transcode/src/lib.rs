@@ -3,8 +3,14 @@
 //! The runner starts a transcoder for every (factory, rendition, broadcast, track) that a factory accepts. A source is decoded once,
 //! however many encoders are fed from it.
 
+mod decode;
 pub mod encoder;
 pub mod factory;
 pub mod ladder;
+pub mod native;
 pub mod output;
+mod runner;
 pub mod stats;
+
+pub use ladder::{Ladder, Rendition};
+pub use runner::{Duplicate, Runner};

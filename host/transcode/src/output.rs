@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millrace_media::broadcast::TrackError;
@@ -57,7 +58,11 @@ impl Outputs {
             return Ok(output.clone());
         }
         let producer = self.0.broadcast.derive(name.clone(), self.0.provenance.clone())?;
-        let output = Output { producer: Arc::new(Mutex::new(producer)), counters: self.0.counters.clone() };
+        let output = Output {
+            producer: Arc::new(Mutex::new(producer)),
+            like_source: Arc::new(AtomicBool::new(false)),
+            counters: self.0.counters.clone(),
+        };
         open.insert(name, output.clone());
         Ok(output)
     }
@@ -85,6 +90,8 @@ impl fmt::Debug for Outputs {
 #[derive(Clone, Debug)]
 pub struct Output {
     producer: Arc<Mutex<Producer>>,
+    /// It carries what the source's track carries, so that the source's own fragments can stand in for the transcoder's.
+    like_source: Arc<AtomicBool>,
     counters: Arc<Counters>,
 }
 
@@ -95,7 +102,19 @@ impl Output {
 
     /// Says what the track is from the next fragment on. Nothing can be written before.
     pub fn describe(&self, info: Info) {
+        self.like_source.store(false, Ordering::Relaxed);
         self.producer().set_info(info);
+    }
+
+    /// Says that the track is, from the next fragment on, what the source's track is.
+    pub fn describe_like(&self, source: &Info) {
+        self.like_source.store(true, Ordering::Relaxed);
+        self.producer().set_info(source.clone());
+    }
+
+    /// True where the source's own fragments can stand in for the transcoder's.
+    pub(crate) fn is_like_source(&self) -> bool {
+        self.like_source.load(Ordering::Relaxed)
     }
 
     /// What the track is.

@@ -93,10 +93,14 @@ impl Counters {
         let factory = key.factory.to_string();
         let rendition = key.rendition.as_deref().unwrap_or_default().to_owned();
         let count = |name: &'static str| {
-            Count(AtomicU64::new(0), metrics::counter!(name, "factory" => factory.clone(), "rendition" => rendition.clone()))
+            Count(
+                AtomicU64::new(0),
+                metrics::counter!(name, "factory" => factory.clone(), "rendition" => rendition.clone()),
+            )
         };
         let fault = |phase: Phase| {
-            let labels = [("factory", factory.clone()), ("rendition", rendition.clone()), ("phase", phase.as_str().to_owned())];
+            let labels =
+                [("factory", factory.clone()), ("rendition", rendition.clone()), ("phase", phase.as_str().to_owned())];
             Count(AtomicU64::new(0), metrics::counter!("millrace_transcoder_faults_total", &labels))
         };
         Self {

@@ -1,0 +1,153 @@
+//! The native ladder on real pictures: groups and times as the source has them, one decoder, ends in order.
+
+#[allow(dead_code, reason = "each test uses what it needs")]
+mod source;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millrace_media::Time;
+use millrace_media::track::{Format, Start};
+use millrace_transcode::native::NativeLadder;
+use millrace_transcode::{Duplicate, Runner};
+use source::{Source, bus, decoder, ladder, read, rendition, square, until};
+
+async fn track(source: &Source, name: &str) -> millrace_media::track::Track {
+    until("the rung's track", || source.publisher.broadcast().track(name).is_some_and(|track| track.info().is_some()))
+        .await;
+    source.publisher.broadcast().track(name).unwrap()
+}
+
+#[tokio::test]
+async fn a_rung_has_the_groups_and_the_times_of_its_source() {
+    let bus = bus();
+    let rungs = [rendition("180p", 160, 90), rendition("small", 80, 46)];
+    let _runner = Runner::start(&bus, vec![Arc::new(NativeLadder)], vec![ladder(&rungs)]);
+    let mut source = Source::new(&bus);
+    let mut written = source.write(45);
+    for (name, size) in [("180p", (160, 90)), ("small", (80, 46))] {
+        let track = track(&source, name).await;
+        assert_eq!(track.provenance().to_string(), format!("native-ladder ({name})"));
+        let Format::Video { width, height, .. } = track.info().unwrap().format else { panic!("not video") };
+        assert_eq!((width, height), size);
+    }
+    written.extend(source.write(25));
+    let broadcast = source.publisher.broadcast().clone();
+    source.publisher.finish();
+    for name in ["180p", "small"] {
+        let mut consumer = broadcast.track(name).unwrap().subscribe(Start::OldestGroup);
+        let rung = read(&mut consumer, 70).await;
+        assert_eq!(rung.len(), 70, "{name}");
+        let mut decoder = decoder(rung[0].info());
+        let mut pictures = Vec::new();
+        for (mine, theirs) in rung.iter().zip(&written) {
+            assert_eq!(mine.presentation_time, theirs.presentation_time);
+            assert_eq!(mine.duration, theirs.duration);
+            assert_eq!(mine.marks.keyframe, theirs.marks.keyframe);
+            assert_eq!(mine.captured_at, theirs.captured_at);
+            let (here, there) = (mine.place(), theirs.place());
+            assert_eq!((here.group, here.object, here.segment), (there.group, there.object, there.segment));
+            let sample = mine.payload.contiguous(0, mine.payload.len()).unwrap();
+            decoder.decode(&sample, mine.presentation_time, &mut pictures).unwrap();
+        }
+        decoder.flush(&mut pictures).unwrap();
+        assert_eq!(pictures.len(), 70);
+        for (frame, picture) in pictures.iter().enumerate() {
+            let expected = frame as i64 * 8 % 280;
+            assert!((square(picture) - expected).abs() <= 8, "frame {frame}: {} for {expected}", square(picture));
+        }
+        assert!(matches!(consumer.next().await, None), "the rung ends when its source does");
+    }
+}
+
+#[tokio::test]
+async fn a_source_smaller_than_the_rendition_gets_no_rung() {
+    let bus = bus();
+    let rungs = [rendition("480p", 854, 480), rendition("90p", 160, 90)];
+    let _runner = Runner::start(&bus, vec![Arc::new(NativeLadder)], vec![ladder(&rungs)]);
+    let mut source = Source::new(&bus);
+    source.write(20);
+    track(&source, "90p").await;
+    assert!(source.publisher.broadcast().track("480p").is_none());
+}
+
+#[tokio::test]
+async fn what_was_derived_is_not_transcoded_again() {
+    let bus = bus();
+    let runner = Runner::start(
+        &bus,
+        vec![Arc::new(NativeLadder)],
+        vec![ladder(&[rendition("a", 160, 90), rendition("b", 80, 46)])],
+    );
+    let mut source = Source::new(&bus);
+    source.write(20);
+    track(&source, "a").await;
+    track(&source, "b").await;
+    let keys: Vec<_> = runner.stats().into_iter().map(|(key, _)| (key.track.to_string(), key.rendition)).collect();
+    assert_eq!(keys, [("video".into(), Some("a".into())), ("video".into(), Some("b".into()))]);
+}
+
+#[tokio::test]
+async fn renditions_come_and_go_while_the_source_is_live() {
+    let bus = bus();
+    let runner = Runner::start(&bus, vec![Arc::new(NativeLadder)], vec![ladder(&[rendition("a", 160, 90)])]);
+    let mut source = Source::new(&bus);
+    source.write(15);
+    let first = track(&source, "a").await;
+    runner.add(ladder(&[rendition("b", 80, 46)])).unwrap();
+    assert_eq!(runner.add(ladder(&[rendition("b", 80, 46)])), Err(Duplicate("b".into())));
+    source.write(15);
+    let second = track(&source, "b").await;
+    assert!(runner.remove("a"));
+    assert!(!runner.remove("a"));
+    until("the removed rung ends", || first.is_ended()).await;
+    let before = second.stats().fragments;
+    source.write(20);
+    until("the other goes on", || second.stats().fragments > before).await;
+    runner.add(ladder(&[rendition("a", 160, 90)])).unwrap();
+    source.write(10);
+    until("it comes back", || {
+        source
+            .publisher
+            .broadcast()
+            .track("a")
+            .is_some_and(|again| !again.is_same(&first) && again.stats().fragments > 0)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_publishers_return_brings_its_rungs_back() {
+    let bus = bus();
+    let _runner = Runner::start(&bus, vec![Arc::new(NativeLadder)], vec![ladder(&[rendition("a", 160, 90)])]);
+    let mut source = Source::new(&bus);
+    source.write(20);
+    let rung = track(&source, "a").await;
+    let mut consumer = rung.subscribe(Start::OldestGroup);
+    let before = read(&mut consumer, 20).await;
+    drop(source);
+    bus.clock().advance(Duration::from_secs(5));
+    let mut source = Source::new(&bus);
+    source.write(20);
+    let after = read(&mut consumer, 20).await;
+    let (last, first) = (before.last().unwrap(), &after[0]);
+    assert_eq!(last.info().init, first.info().init, "the headers stay");
+    assert!(first.place().epoch > last.place().epoch && first.place().group > last.place().group);
+    assert!(first.marks.keyframe && first.presentation_time > last.presentation_time);
+}
+
+#[tokio::test]
+async fn shutting_down_lets_encoders_finish_and_leaves_nothing() {
+    let bus = bus();
+    let runner = Runner::start(&bus, vec![Arc::new(NativeLadder)], vec![ladder(&[rendition("a", 160, 90)])]);
+    let mut source = Source::new(&bus);
+    let written = source.write(30);
+    let rung = track(&source, "a").await;
+    until("everything was submitted", || runner.stats()[0].1.fragments == 30).await;
+    runner.shutdown().await;
+    assert!(rung.is_ended());
+    assert_eq!(rung.stats().fragments, 30);
+    assert_eq!(rung.newest().unwrap().presentation_time, written.last().unwrap().presentation_time);
+    assert!(runner.stats().is_empty());
+    assert!(rung.newest().unwrap().presentation_time > Time::from_millis(0));
+}

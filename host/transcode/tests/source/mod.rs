@@ -1,0 +1,141 @@
+//! A source with real pictures, coded here, and what tests need around it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use millrace_cmaf::CodecConfig;
+use millrace_cmaf::write::{ChunkWriter, InitSettings, Packet};
+use millrace_codec::{
+    Picture, Plane, Size, VideoCodec, VideoDecoder, VideoEncoder, VideoSettings, open_video_decoder, open_video_encoder,
+};
+use millrace_media::bus::{Bus, Settings};
+use millrace_media::clock::Clock;
+use millrace_media::fragment::Marks;
+use millrace_media::track::{Consumer, Event, Format, Info, Producer};
+use millrace_media::{BroadcastName, Fragment, Media, Publisher, Time, Timescale, TrackName};
+use millrace_transcode::{Ladder, Rendition};
+
+pub const SCALE: Timescale = Timescale::new(90_000).unwrap();
+/// A picture lasts this long, in ticks; every fourth one twice as long, so that nothing can count on a constant rate.
+pub const FRAME: i64 = 3_000;
+
+pub fn bus() -> Bus {
+    Bus::new(Settings::default(), Arc::new(Clock::manual(Duration::from_secs(1_800_000_000))))
+}
+
+pub fn rendition(name: &str, width: u32, height: u32) -> Arc<Rendition> {
+    let video = VideoSettings { bitrate: Some(200_000), ..VideoSettings::new(VideoCodec::H264, width, height) };
+    Arc::new(Rendition { name: name.into(), video, audio_bitrate: 64_000 })
+}
+
+pub fn ladder(renditions: &[Arc<Rendition>]) -> Ladder {
+    Ladder { applies_to: Arc::new(|_| true), renditions: renditions.to_vec() }
+}
+
+/// A publisher of 320x180 pictures with a bright square that moves.
+pub struct Source {
+    pub publisher: Publisher,
+    pub producer: Producer,
+    encoder: Box<dyn VideoEncoder>,
+    writer: ChunkWriter,
+    time: i64,
+    frame: i64,
+    ready: Vec<Media>,
+}
+
+impl Source {
+    pub fn new(bus: &Bus) -> Self {
+        let publisher = bus.publish(&BroadcastName::new("live/test").unwrap()).unwrap();
+        let offset = publisher.offset(Time::zero(SCALE));
+        let mut encoder = encoder();
+        let mut packets = Vec::new();
+        // The headers are known only after a picture; it is encoded again as the first.
+        encoder.encode(&picture(0, Time::zero(SCALE)), Time::zero(SCALE), true, &mut packets).unwrap();
+        let info = InitSettings {
+            track_id: 1,
+            timescale: SCALE,
+            format: Format::Video { width: 320, height: 180, frame_rate: None },
+            config: CodecConfig::Avc(encoder.config().unwrap().record.clone()),
+            language: None,
+            bitrate: None,
+        };
+        let producer = publisher.create_track(TrackName::new("video").unwrap(), info.info().unwrap()).unwrap();
+        let time = offset * i64::from(SCALE.get());
+        Self { publisher, producer, encoder, writer: ChunkWriter::new(1), time, frame: 0, ready: Vec::new() }
+    }
+
+    /// Writes so many pictures, each tenth one a keyframe; gives their fragments.
+    pub fn write(&mut self, pictures: usize) -> Vec<Fragment> {
+        (0..pictures).map(|_| self.write_one()).collect()
+    }
+
+    fn write_one(&mut self) -> Fragment {
+        let time = Time::new(self.time, SCALE);
+        let duration = if self.frame % 4 == 3 { 2 * FRAME } else { FRAME };
+        let mut packets = Vec::new();
+        self.encoder.encode(&picture(self.frame, time), time, self.frame % 10 == 0, &mut packets).unwrap();
+        for packet in packets {
+            let marks = Marks { keyframe: packet.keyframe, independent: packet.keyframe, discardable: false };
+            let coded = Packet { data: packet.data, duration: duration as u32, composition_offset: 0, marks };
+            let captured = Some(Duration::from_millis(1_700_000_000_000 + self.frame as u64));
+            self.ready.push(self.writer.chunk(packet.time, [coded], captured).unwrap());
+        }
+        self.time += duration;
+        self.frame += 1;
+        self.producer.write(self.ready.remove(0)).unwrap()
+    }
+}
+
+fn encoder() -> Box<dyn VideoEncoder> {
+    let settings = VideoSettings { bitrate: Some(500_000), ..VideoSettings::new(VideoCodec::H264, 320, 180) };
+    open_video_encoder(&settings).unwrap()
+}
+
+/// A grey picture with a bright square of 40 pixels, whose place tells the frame.
+fn picture(frame: i64, time: Time) -> Picture {
+    let size = Size::new(320, 180).unwrap();
+    let mut data = vec![128; size.bytes()];
+    data[..320 * 180].fill(60);
+    let left = (frame * 8 % 280) as usize;
+    for row in data[..320 * 180].chunks_mut(320).skip(60).take(40) {
+        row[left..left + 40].fill(220);
+    }
+    Picture::from_i420(size, time, data).unwrap()
+}
+
+/// Where the bright square of a picture begins, in pixels of the source.
+pub fn square(picture: &Picture) -> i64 {
+    let (width, height) = (picture.size().width() as usize, picture.size().height() as usize);
+    let row = &picture.plane(Plane::Y)[width * (height * 80 / 180)..][..width];
+    let left = row.iter().position(|luma| *luma > 140).expect("the square is there");
+    (left * 320 / width) as i64
+}
+
+pub fn decoder(info: &Info) -> Box<dyn VideoDecoder> {
+    let header = millrace_cmaf::describe(&info.init).unwrap();
+    open_video_decoder(&info.codec, header.config.record()).unwrap()
+}
+
+/// Reads to the end, or `count` fragments.
+pub async fn read(consumer: &mut Consumer, count: usize) -> Vec<Fragment> {
+    let mut read = Vec::new();
+    while read.len() < count {
+        match tokio::time::timeout(Duration::from_secs(30), consumer.next()).await.expect("a fragment comes") {
+            Some(Event::Fragment(fragment)) => read.push(fragment),
+            Some(Event::Gap { skipped, .. }) => panic!("{skipped} fragments skipped"),
+            None => break,
+        }
+    }
+    read
+}
+
+/// Waits until `condition` holds, looking again whenever the bus changes or something was read.
+pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    for _ in 0..3_000 {
+        if condition() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never: {what}");
+}

@@ -1,1 +1,7 @@
-//! Placeholder
+//! Publishers' protocols: from the wire to the bus, one module each.
+//!
+//! Whatever the protocol, times are put on the broadcast's timeline here, at the door, and media is brought to the size that
+//! deliveries want: see [`pieces`].
+
+pub mod http;
+pub mod pieces;

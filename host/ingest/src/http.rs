@@ -1,0 +1,229 @@
+//! CMAF over HTTP: `POST` and `PUT` of streams, of segments and of manifests, after DASH-IF Live Media Ingest 1.2, Interface 1, and
+//! what ffmpeg sends.
+//!
+//! | what is sent | by |
+//! | --- | --- |
+//! | one endless request a stream, header first: `…/stream.mp4`, `…/Streams(video.cmfv)` | `ffmpeg -f mp4 -method POST` |
+//! | one request a segment under the stream's own name, header first | encoders after Interface 1 |
+//! | headers and segments under names of their own, beside an MPD or a playlist | `ffmpeg -f dash`, `ffmpeg -f hls` |
+//!
+//! **Names.** The broadcast is the path without its last element: `/ingest/live/me/stream.mp4` publishes `live/me`. A last element
+//! without a dot belongs to the broadcast. `Streams(…)`, `Switching(…)`, a folder `stream_N` and the ending `.isml` do not. A segment
+//! belongs to the header of its own name, else to the one whose name fits its name (`init-stream0.m4s` and
+//! `chunk-stream0-00001.m4s`), else to the only one in its folder. Tracks are called `video`, `audio`, `video-2` and so on, in the
+//! order in which their headers come, and keep their names when the publisher returns.
+//!
+//! **One publisher.** However many connections send below one name, they are one publisher. Told apart, and refused with 409, are:
+//! a stream whose name another open request is sending; a header that is sent again while its media still comes; another form
+//! (segments beside a stream); an MPD of another `availabilityStartTime`; segments whose time lies more than 10 s behind. *Not* told
+//! apart are streams of different names, which may be the tracks of one publisher; and segments of a second publisher that do not
+//! lie so far behind, which are taken for retransmissions and dropped: they never mix with the first's. Once somebody has been
+//! refused, an end is believed only if it comes over a connection that the publisher is known to use.
+//!
+//! **The end.** A static MPD, playlists with `EXT-X-ENDLIST` for all that was sent, segments of the brand `lmsg` for all tracks, or
+//! `DELETE` of the publishing point or a manifest ends the broadcast. The end of an endless request, clean or not, and silence let it
+//! wait for the publisher's return, which begins a new epoch. So does, on an endless request, time that goes back or jumps by more
+//! than 10 s, or another header. `DELETE` of anything else does nothing: old segments go by themselves.
+
+mod arrivals;
+mod auth;
+mod lane;
+mod manifest;
+mod naming;
+mod path;
+mod receive;
+mod refusal;
+mod session;
+mod source;
+mod upload;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::post;
+use millrace_cmaf::{Header, Limits};
+use millrace_media::{BroadcastName, Bus};
+
+use crate::pieces::Lengths;
+use arrivals::Arrivals;
+use refusal::Refusal;
+use session::{Claim, Declared, Names, Session};
+use source::UploadId;
+
+/// How often the watch looks for publishers that are silent.
+const WATCH_INTERVAL: Duration = Duration::from_millis(500);
+/// How long an end waits for requests that still bring what came before it.
+const LAST_REQUESTS: Duration = Duration::from_secs(2);
+
+/// What publishers may do.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What publishers must know. None lets everybody publish.
+    pub publish_token: Option<String>,
+    /// How long a publisher may send nothing. Has to be more than a segment lasts.
+    pub idle_timeout: Duration,
+    /// What a stream may declare.
+    pub limits: Limits,
+    /// How long fragments are made.
+    pub lengths: Lengths,
+    /// The longest manifest, in bytes.
+    pub max_manifest: usize,
+}
+
+impl Default for Settings {
+    /// No token, 15 s of silence, the usual limits and lengths, manifests of 1 MiB.
+    fn default() -> Self {
+        Self {
+            publish_token: None,
+            idle_timeout: Duration::from_secs(15),
+            limits: Limits::default(),
+            lengths: Lengths::default(),
+            max_manifest: 1 << 20,
+        }
+    }
+}
+
+/// All that is being published over HTTP.
+pub struct Ingest {
+    bus: Bus,
+    settings: Settings,
+    book: Mutex<Book>,
+    arrivals: Arrivals,
+    next_upload: AtomicU64,
+}
+
+#[derive(Default)]
+struct Book {
+    sessions: BTreeMap<BroadcastName, Arc<Session>>,
+    /// Of broadcasts that wait for their publisher.
+    names: BTreeMap<BroadcastName, Names>,
+}
+
+/// The routes, to be nested at `/ingest`. A server that puts [`ConnectInfo`](axum::extract::ConnectInfo) of a `SocketAddr` into its
+/// requests lets publishers be told apart by their connections; without it they are told apart by what they send.
+pub fn router(ingest: Arc<Ingest>) -> Router {
+    let methods = post(receive::send).put(receive::send).delete(receive::delete);
+    Router::new().route("/{*path}", methods).layer(DefaultBodyLimit::disable()).with_state(ingest)
+}
+
+impl Ingest {
+    /// Publishes to a bus.
+    pub fn new(bus: Bus, settings: Settings) -> Arc<Self> {
+        Arc::new(Self {
+            bus,
+            settings,
+            book: Mutex::default(),
+            arrivals: Arrivals::default(),
+            next_upload: AtomicU64::new(0),
+        })
+    }
+
+    /// How many broadcasts are being published over HTTP.
+    pub fn publishers(&self) -> usize {
+        self.book().sessions.len()
+    }
+
+    /// Gives up what has been silent for the idle time: the broadcast waits for its publisher's return. To be called from time to time.
+    pub fn expire(&self) {
+        let now = self.now();
+        let silent: Vec<_> = self.book().sessions.values().filter(|session| session.is_silent(now)).cloned().collect();
+        for session in silent {
+            tracing::info!(broadcast = %session.name, "the publisher is silent");
+            self.close(&session, false);
+        }
+        let mut book = self.book();
+        book.names.retain(|name, _| self.bus.broadcast(name).is_some());
+        metrics::gauge!("millrace_ingest_publishers", "protocol" => "http").set(book.sessions.len() as f64);
+    }
+
+    /// [Expires](Self::expire) what is silent, for ever. Whoever runs it ends it by dropping the future.
+    pub async fn watch(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(WATCH_INTERVAL);
+        loop {
+            ticks.tick().await;
+            self.expire();
+        }
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Duration {
+        self.bus.clock().now().monotonic
+    }
+
+    fn upload_id(&self) -> UploadId {
+        UploadId(self.next_upload.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn session(&self, name: &BroadcastName) -> Option<Arc<Session>> {
+        self.book().sessions.get(name).cloned()
+    }
+
+    /// Takes a header, for the session of its broadcast or a new one.
+    fn declare(&self, claim: &Claim, header: &Header) -> Result<(Arc<Session>, u64), Refusal> {
+        // Each time round a session that is over has gone; a second publisher that is as quick is refused in the end.
+        for _ in 0..3 {
+            let (session, is_new) = self.session_for(&claim.target.broadcast)?;
+            match session.declare(claim, header, self.now()) {
+                Ok(Declared::Source(source)) => return Ok((session, source)),
+                Ok(Declared::Return | Declared::Over) => self.close(&session, false),
+                Err(refusal) => {
+                    if is_new {
+                        self.close(&session, matches!(refusal, Refusal::Unsupported(_)));
+                    }
+                    return Err(refusal);
+                }
+            }
+        }
+        Err(Refusal::Over(claim.target.broadcast.clone()))
+    }
+
+    fn session_for(&self, name: &BroadcastName) -> Result<(Arc<Session>, bool), Refusal> {
+        let mut book = self.book();
+        if let Some(session) = book.sessions.get(name) {
+            return Ok((session.clone(), false));
+        }
+        let publisher = self.bus.publish(name)?;
+        let names = book.names.remove(name).unwrap_or_default();
+        let Settings { idle_timeout, lengths, .. } = self.settings;
+        let session = Arc::new(Session::new(publisher, names, idle_timeout, lengths, self.now()));
+        book.sessions.insert(name.clone(), session.clone());
+        tracing::info!(broadcast = %name, "published");
+        Ok((session, true))
+    }
+
+    /// Ends a session, and its broadcast with it if `finished`.
+    fn close(&self, session: &Arc<Session>, finished: bool) {
+        let mut book = self.book();
+        if book.sessions.get(&session.name).is_some_and(|known| known.is(session)) {
+            book.sessions.remove(&session.name);
+            let names = session.close(finished);
+            if !finished {
+                book.names.insert(session.name.clone(), names);
+            }
+            tracing::info!(broadcast = %session.name, finished, "no longer published");
+        }
+    }
+
+    /// Ends a broadcast, once the requests that are still writing have come to their end.
+    async fn finish(&self, session: &Arc<Session>) {
+        let mut changes = session.changes();
+        let written = async { while session.is_written() && changes.changed().await.is_ok() {} };
+        // Those that write on for longer are cut off: the publisher has said that this is the end.
+        let _ = tokio::time::timeout(LAST_REQUESTS, written).await;
+        self.close(session, true);
+    }
+}
+
+impl fmt::Debug for Ingest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ingest").field("publishers", &self.publishers()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,118 @@
+//! One track of a publisher, from what is read to what the bus takes.
+
+use millrace_cmaf::{Chunk, TrackHeader};
+use millrace_media::calendar::NoPlace;
+use millrace_media::track::{Kind, Producer, WriteError};
+use millrace_media::{Media, Publisher, Time, TrackName};
+
+use super::refusal::Refusal;
+use crate::pieces::{Lengths, Pieces};
+
+/// Media time that goes on by more than this has not gone on but been set anew.
+pub(super) const JUMP: Time = Time::from_millis(10_000);
+/// Pictures that are further apart than this have something missing between them: a group has no holes.
+const HOLE: Time = Time::from_millis(1_000);
+
+/// A track that is being written.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) track_id: u32,
+    kind: Kind,
+    producer: Producer,
+    pieces: Pieces,
+    /// Whole seconds from the source's timeline to the broadcast's, once it is known.
+    offset: Option<i64>,
+    /// The decode time of the last chunk, and where it ended, on the source's timeline.
+    last: Option<(Time, Time)>,
+    /// Something is missing: nothing more until a keyframe.
+    wants_keyframe: bool,
+}
+
+impl Lane {
+    pub(super) fn new(track: &TrackHeader, producer: Producer, lengths: Lengths) -> Self {
+        let kind = track.info.kind();
+        Self {
+            track_id: track.track_id,
+            kind,
+            producer,
+            pieces: Pieces::new(kind, lengths),
+            offset: None,
+            last: None,
+            wants_keyframe: false,
+        }
+    }
+
+    pub(super) fn name(&self) -> &TrackName {
+        self.producer.track().name()
+    }
+
+    /// The decode time of the last chunk, on the source's timeline.
+    pub(super) fn last(&self) -> Option<Time> {
+        self.last.map(|(last, _)| last)
+    }
+
+    /// True if time would jump ahead with this chunk.
+    pub(super) fn jumps(&self, chunk: &Chunk) -> bool {
+        self.last.is_some_and(|(_, end)| chunk.decode_time() - end > JUMP)
+    }
+
+    /// Writes a chunk whose time does not go back.
+    pub(super) fn write(&mut self, publisher: &Publisher, chunk: &Chunk) -> Result<(), Refusal> {
+        let (start, end) = (chunk.decode_time(), chunk.decode_time() + chunk.duration());
+        let hole = self.last.is_some_and(|(_, last_end)| start - last_end > HOLE);
+        self.last = Some((start, end));
+        if self.kind == Kind::Video {
+            self.wants_keyframe |= hole;
+            if self.wants_keyframe && !chunk.marks().keyframe {
+                dropped("after-loss");
+                return Ok(());
+            }
+            self.wants_keyframe = false;
+        }
+        let offset = *self.offset.get_or_insert_with(|| publisher.offset(chunk.presentation_time()));
+        let media = match chunk.place(Time::from_secs(offset, start.scale())) {
+            Ok(media) => media,
+            Err(error) => {
+                tracing::debug!(%error, track = %self.name(), "a fragment is dropped");
+                dropped("before-zero");
+                self.wants_keyframe = true;
+                return Ok(());
+            }
+        };
+        let ready = self.pieces.push(media)?;
+        ready.into_iter().try_for_each(|piece| self.send(piece))
+    }
+
+    /// Writes what was kept back.
+    pub(super) fn flush(&mut self) {
+        let sent = match self.pieces.flush() {
+            Ok(Some(piece)) => self.send(piece),
+            Ok(None) => Ok(()),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = sent {
+            tracing::debug!(%error, track = %self.name(), "the end of a track is lost");
+        }
+    }
+
+    fn send(&mut self, piece: Media) -> Result<(), Refusal> {
+        let size = piece.size();
+        match self.producer.write(piece) {
+            Ok(_) => {
+                metrics::counter!("millrace_ingest_fragments_total", "protocol" => "http").increment(1);
+                metrics::counter!("millrace_ingest_bytes_total", "protocol" => "http").increment(size);
+            }
+            Err(WriteError::NoPlace(NoPlace::BeforeKeyframe)) => dropped("before-keyframe"),
+            Err(error) => {
+                tracing::debug!(%error, track = %self.name(), "a fragment is dropped");
+                dropped("no-place");
+                self.wants_keyframe = true;
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn dropped(reason: &'static str) {
+    metrics::counter!("millrace_ingest_dropped_total", "protocol" => "http", "reason" => reason).increment(1);
+}

@@ -1,0 +1,147 @@
+//! What becomes of a request.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::BytesMut;
+use futures::StreamExt;
+
+use super::Ingest;
+use super::auth;
+use super::manifest::{Mpd, Playlist};
+use super::path::{Class, Target};
+use super::refusal::Refusal;
+use super::session::Claim;
+use super::source::Peer;
+use super::upload::Upload;
+
+/// `POST` and `PUT`.
+pub(super) async fn send(State(ingest): State<Arc<Ingest>>, Path(path): Path<String>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let result = take(&ingest, &path, &parts, body).await;
+    answer(&path, result)
+}
+
+/// `DELETE`.
+pub(super) async fn delete(State(ingest): State<Arc<Ingest>>, Path(path): Path<String>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    let result = end(&ingest, &path, &parts).await;
+    answer(&path, result)
+}
+
+fn answer(path: &str, result: Result<(), Refusal>) -> Response {
+    match result {
+        Ok(()) => StatusCode::OK.into_response(),
+        Err(refusal) => {
+            let status = refusal.status();
+            tracing::warn!(path, status = status.as_u16(), %refusal, "a publisher's request was refused");
+            let label = status.as_u16().to_string();
+            metrics::counter!("millrace_ingest_refusals_total", "protocol" => "http", "status" => label).increment(1);
+            refusal.into_response()
+        }
+    }
+}
+
+fn target(ingest: &Ingest, path: &str, parts: &Parts) -> Result<Target, Refusal> {
+    if let Some(token) = &ingest.settings.publish_token
+        && !auth::may_publish(parts, token)
+    {
+        return Err(Refusal::Token);
+    }
+    Ok(Target::parse(path)?)
+}
+
+fn peer(parts: &Parts) -> Peer {
+    let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
+    let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    Peer { address, agent: agent.map(str::to_owned) }
+}
+
+async fn take(ingest: &Arc<Ingest>, path: &str, parts: &Parts, body: Body) -> Result<(), Refusal> {
+    let target = target(ingest, path, parts)?;
+    if let Some(value) = parts.headers.get(header::CONTENT_TYPE) {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        let media_type = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        if !is_taken(&media_type) {
+            return Err(Refusal::MediaType(media_type));
+        }
+    }
+    let peer = peer(parts);
+    match target.class {
+        Class::Mpd | Class::Playlist => take_manifest(ingest, &target, &peer, body).await,
+        Class::Point | Class::Piece | Class::Stream => {
+            let claim = Claim { upload: ingest.upload_id(), target, peer };
+            Upload::new(ingest, claim).run(body).await
+        }
+    }
+}
+
+/// What encoders call the three things that may be sent; and what programs that do not know say.
+fn is_taken(media_type: &str) -> bool {
+    const TAKEN: [&str; 12] = [
+        "",
+        "video/mp4",
+        "audio/mp4",
+        "application/mp4",
+        "video/iso.segment",
+        "application/octet-stream",
+        "application/dash+xml",
+        "application/xml",
+        "text/xml",
+        "application/vnd.apple.mpegurl",
+        "application/x-mpegurl",
+        "audio/mpegurl",
+    ];
+    TAKEN.contains(&media_type)
+}
+
+async fn take_manifest(ingest: &Arc<Ingest>, target: &Target, peer: &Peer, body: Body) -> Result<(), Refusal> {
+    let limit = ingest.settings.max_manifest;
+    let mut stream = body.into_data_stream();
+    let mut text = BytesMut::new();
+    loop {
+        let idle = ingest.settings.idle_timeout;
+        let next = tokio::time::timeout(idle, stream.next()).await.map_err(|_| Refusal::Silent(idle))?;
+        let Some(bytes) = next.transpose().map_err(Refusal::Body)? else { break };
+        if text.len() + bytes.len() > limit {
+            return Err(Refusal::ManifestTooLong(limit));
+        }
+        text.extend_from_slice(&bytes);
+    }
+    // An empty request asks whether there would be a way.
+    if text.is_empty() {
+        return Ok(());
+    }
+    let ends = if target.class == Class::Mpd {
+        let mpd = Mpd::parse(&text)?;
+        ingest.session(&target.broadcast).map(|session| (session.mpd(mpd, peer), session))
+    } else {
+        let playlist = Playlist::parse(&text)?;
+        ingest.session(&target.broadcast).map(|session| (session.playlist(&playlist, target, peer), session))
+    };
+    match ends {
+        Some((ends, session)) => {
+            if ends? {
+                ingest.finish(&session).await;
+            }
+            Ok(())
+        }
+        // It may well come before the headers.
+        None => Ok(()),
+    }
+}
+
+async fn end(ingest: &Arc<Ingest>, path: &str, parts: &Parts) -> Result<(), Refusal> {
+    let target = target(ingest, path, parts)?;
+    if !matches!(target.class, Class::Point | Class::Mpd | Class::Playlist) {
+        return Ok(());
+    }
+    let session = ingest.session(&target.broadcast).ok_or(Refusal::NotPublished(target.broadcast))?;
+    ingest.finish(&session).await;
+    Ok(())
+}

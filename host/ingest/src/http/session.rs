@@ -1,0 +1,415 @@
+//! A broadcast that is being published, by however many connections.
+//!
+//! Everything here is done under the session's lock, in no more time than it takes to write a fragment.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use millrace_cmaf::{Chunk, Header};
+use millrace_media::track::Kind;
+use millrace_media::{BroadcastName, Publisher, TrackName};
+use tokio::sync::watch;
+
+use super::lane::{self, JUMP};
+use super::manifest::{Mpd, Playlist};
+use super::naming;
+use super::path::{Class, Target};
+use super::refusal::Refusal;
+use super::source::{Peer, Source, UploadId};
+use crate::pieces::Lengths;
+
+/// The names that the tracks of a broadcast have had, by resource and `track_ID`: a publisher that returns finds them again.
+pub(super) type Names = BTreeMap<(String, u32), TrackName>;
+
+/// More than a publisher has tracks: one that invents names without end does not make the list grow.
+const MAX_NAMES: usize = 128;
+
+/// A request that would write.
+#[derive(Clone, Debug)]
+pub(super) struct Claim {
+    pub(super) upload: UploadId,
+    pub(super) target: Target,
+    pub(super) peer: Peer,
+}
+
+/// How a header was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Declared {
+    /// Its tracks are those of this source.
+    Source(u64),
+    /// The publisher has come back: the session is to be given up and a new one begun.
+    Return,
+    /// The session is over.
+    Over,
+}
+
+/// What became of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It was written, or there was nothing to be done about it.
+    Done,
+    /// Another request is still writing what comes before it.
+    Wait,
+    /// The publisher's time was set anew: the session is to be given up and a new one begun.
+    Restart,
+}
+
+/// How a publisher sends. The two do not mix under one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    /// Streams under names of their own.
+    Streams,
+    /// Segments that a manifest describes.
+    Pieces,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) name: BroadcastName,
+    idle: Duration,
+    lengths: Lengths,
+    state: Mutex<State>,
+    /// Counts what those who wait want to know of.
+    changed: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// None once the session is over.
+    publisher: Option<Publisher>,
+    sources: Vec<Source>,
+    names: Names,
+    next_source: u64,
+    heard: Duration,
+    /// `availabilityStartTime` of the publisher's MPD, and the connection that brought it.
+    run: Option<(String, Option<SocketAddr>)>,
+    /// Somebody else has tried: what could be from either is not believed.
+    contested: bool,
+}
+
+impl Session {
+    pub(super) fn new(publisher: Publisher, names: Names, idle: Duration, lengths: Lengths, now: Duration) -> Self {
+        let name = publisher.broadcast().name().clone();
+        let state = State {
+            publisher: Some(publisher),
+            sources: Vec::new(),
+            names,
+            next_source: 0,
+            heard: now,
+            run: None,
+            contested: false,
+        };
+        Self { name, idle, lengths, state: Mutex::new(state), changed: watch::Sender::new(0) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes whenever a request begins or ends to write, and at the end.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    fn change(&self) {
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    fn taken(&self, why: &'static str) -> Refusal {
+        Refusal::Taken { name: self.name.clone(), why, idle: self.idle }
+    }
+
+    /// The header that a segment of this name belongs to, and whether that is sure.
+    pub(super) fn header_of(&self, resource: &str) -> Option<(u64, Header, bool)> {
+        let state = self.state();
+        let fit = naming::header_of(resource, state.sources.iter().map(|source| source.resource.as_str()))?;
+        let source = state.sources.get(fit.index)?;
+        Some((source.id, source.header.clone(), fit.sure))
+    }
+
+    /// Takes a header.
+    pub(super) fn declare(&self, claim: &Claim, header: &Header, now: Duration) -> Result<Declared, Refusal> {
+        let mut state = self.state();
+        if state.publisher.is_none() {
+            return Ok(Declared::Over);
+        }
+        let family = if claim.target.class == Class::Piece { Family::Pieces } else { Family::Streams };
+        if state.family().is_some_and(|known| known != family) {
+            state.contested = true;
+            return Err(self.taken("it is being sent in another form"));
+        }
+        let others_write = state.sources.iter().any(|source| source.writer.is_some_and(|w| w != claim.upload));
+        if let Some(at) = state.sources.iter().position(|source| source.resource == claim.target.resource) {
+            let source = &state.sources[at];
+            let same_header = source.header == *header;
+            let silent = now.saturating_sub(source.heard) >= self.idle;
+            if source.writer == Some(claim.upload) {
+                if same_header {
+                    return Ok(Declared::Source(source.id));
+                }
+                if !others_write {
+                    return Ok(Declared::Return);
+                }
+            } else if source.writer.is_some() {
+                state.contested = true;
+                return Err(self.taken("another request is sending it"));
+            } else if source.written && (source.broken || silent) && !others_write {
+                return Ok(Declared::Return);
+            } else if source.written {
+                if family == Family::Streams && same_header && source.peer.may_be(&claim.peer) {
+                    return Ok(Declared::Source(source.id));
+                }
+                state.contested = true;
+                return Err(self.taken("its media still comes"));
+            }
+            state.sources.remove(at).flush();
+        }
+        let source = state.add(claim, header, self.lengths, now)?;
+        drop(state);
+        self.change();
+        Ok(Declared::Source(source))
+    }
+
+    /// Takes a chunk. `stream` is true of a request that brought its own header.
+    pub(super) fn write(
+        &self,
+        claim: &Claim,
+        source: u64,
+        stream: bool,
+        chunk: &Chunk,
+        now: Duration,
+    ) -> Result<Step, Refusal> {
+        let mut state = self.state();
+        let State { publisher: Some(publisher), sources, contested, heard, .. } = &mut *state else {
+            return Err(Refusal::Over(self.name.clone()));
+        };
+        let alone = sources.len() == 1;
+        let Some(source) = sources.iter_mut().find(|known| known.id == source) else {
+            return Err(Refusal::Over(self.name.clone()));
+        };
+        let (writer, mine) = (source.writer, source.writer == Some(claim.upload));
+        let Some(lane) = source.lane(chunk) else { return Ok(Step::Done) };
+        let given = chunk.decode_time();
+        if let Some(last) = lane.last() {
+            let back = given < last || (given == last && !mine);
+            if back && (!stream || !mine) {
+                // A retransmission, which a source may send after it was away for less than three segments.
+                if last - given > JUMP {
+                    *contested = true;
+                    return Err(self.taken("its media is further on by more than 10 s"));
+                }
+                lane::dropped("seen-before");
+                return Ok(Step::Done);
+            }
+            if mine && stream && (back || lane.jumps(chunk)) {
+                let (name, track_id) = (self.name.clone(), lane.track_id);
+                return if alone {
+                    Ok(Step::Restart)
+                } else {
+                    Err(Refusal::TimeWentBack { name, track_id, last, given })
+                };
+            }
+        }
+        if !mine && writer.is_some() {
+            return Ok(Step::Wait);
+        }
+        lane.write(publisher, chunk)?;
+        source.writer = Some(claim.upload);
+        source.peer.clone_from(&claim.peer);
+        (source.written, source.broken, source.heard) = (true, false, now);
+        *heard = now;
+        Ok(Step::Done)
+    }
+
+    /// When media of a source came last.
+    pub(super) fn heard(&self, source: u64) -> Option<Duration> {
+        self.state().sources.iter().find(|known| known.id == source).map(|source| source.heard)
+    }
+
+    /// A request has waited long enough for the one that writes: takes its place if that one has been silent since `since`.
+    pub(super) fn take_over(&self, source: u64, since: Duration) -> Result<(), Refusal> {
+        let mut state = self.state();
+        let State { sources, contested, .. } = &mut *state;
+        match sources.iter_mut().find(|known| known.id == source) {
+            Some(source) if source.heard <= since => source.writer = None,
+            Some(_) => {
+                *contested = true;
+                return Err(self.taken("another request is sending it"));
+            }
+            None => return Err(Refusal::Over(self.name.clone())),
+        }
+        Ok(())
+    }
+
+    /// A request has ended. `stream` is true of one that was a whole stream. True where the session has nothing left to wait for.
+    pub(super) fn leave(&self, upload: UploadId, broken: bool, stream: bool) -> bool {
+        let mut state = self.state();
+        let mut ended = Vec::new();
+        for source in state.sources.iter_mut().filter(|source| source.writer == Some(upload)) {
+            source.writer = None;
+            source.broken = broken;
+            if stream {
+                source.flush();
+                ended.push(source.id);
+            }
+        }
+        if stream {
+            state.sources.retain(|source| !ended.contains(&source.id));
+        }
+        let nothing_left = state.sources.is_empty();
+        drop(state);
+        self.change();
+        nothing_left
+    }
+
+    /// The publisher has said that nothing more comes of a source. True where nothing more comes at all.
+    pub(super) fn end_source(&self, ended: impl Fn(u64, &str) -> bool) -> bool {
+        let mut state = self.state();
+        for source in &mut state.sources {
+            source.ended |= ended(source.id, &source.resource);
+        }
+        !state.sources.is_empty() && state.sources.iter().all(|source| source.ended)
+    }
+
+    /// Takes an MPD. True where it ends the broadcast.
+    pub(super) fn mpd(&self, mpd: Mpd, peer: &Peer) -> Result<bool, Refusal> {
+        let mut state = self.state();
+        let of_streams = |source: &Source| source.resource.contains("Streams(");
+        if state.family() == Some(Family::Streams) && !state.sources.iter().any(of_streams) {
+            state.contested = true;
+            return Err(self.taken("it is being sent in another form"));
+        }
+        let known = state.run.as_ref();
+        if let (Some(given), Some((known, _))) = (&mpd.availability_start, known)
+            && given != known
+        {
+            state.contested = true;
+            return Err(self.taken("its manifest has another availabilityStartTime"));
+        }
+        let connection = known.and_then(|(_, connection)| *connection);
+        if mpd.is_static && state.contested && !peer.is_connection(connection) {
+            return Err(self.taken("somebody else has tried to publish it, so that it ends only by silence or DELETE"));
+        }
+        if let Some(given) = mpd.availability_start {
+            state.run = Some((given, peer.address));
+        }
+        Ok(mpd.is_static)
+    }
+
+    /// Takes a playlist. True where it ends the broadcast.
+    pub(super) fn playlist(&self, playlist: &Playlist, target: &Target, peer: &Peer) -> Result<bool, Refusal> {
+        let folder = naming::split(&target.resource).0;
+        let described = playlist.map.as_deref().map(|map| join(folder, map));
+        let is_described = |resource: &str| match &described {
+            Some(map) => resource == map,
+            None => naming::split(resource).0 == folder,
+        };
+        {
+            let mut state = self.state();
+            if state.family() == Some(Family::Streams) {
+                state.contested = true;
+                return Err(self.taken("it is being sent in another form"));
+            }
+            let mut sources = state.sources.iter().filter(|source| is_described(&source.resource));
+            if playlist.ended && state.contested && !sources.any(|source| peer.is_connection(source.peer.address)) {
+                return Err(
+                    self.taken("somebody else has tried to publish it, so that it ends only by silence or DELETE")
+                );
+            }
+        }
+        Ok(playlist.ended && self.end_source(|_, resource| is_described(resource)))
+    }
+
+    /// True while a request writes.
+    pub(super) fn is_written(&self) -> bool {
+        self.state().sources.iter().any(|source| source.writer.is_some())
+    }
+
+    /// True where nobody writes and nothing has come for the idle time.
+    pub(super) fn is_silent(&self, now: Duration) -> bool {
+        let state = self.state();
+        now.saturating_sub(state.heard) >= self.idle && state.sources.iter().all(|source| source.writer.is_none())
+    }
+
+    /// Ends the session: the broadcast ends too if `finished`, else it waits for its publisher's return. Gives the tracks' names to
+    /// those who come after.
+    pub(super) fn close(&self, finished: bool) -> Names {
+        let mut state = self.state();
+        let mut sources = std::mem::take(&mut state.sources);
+        sources.iter_mut().for_each(Source::flush);
+        drop(sources);
+        match state.publisher.take() {
+            Some(publisher) if finished => publisher.finish(),
+            // Dropping it lets the broadcast wait.
+            _ => {}
+        }
+        let names = std::mem::take(&mut state.names);
+        drop(state);
+        self.change();
+        names
+    }
+
+    /// True of two handles to one session.
+    pub(super) fn is(self: &Arc<Self>, other: &Arc<Self>) -> bool {
+        Arc::ptr_eq(self, other)
+    }
+}
+
+impl State {
+    fn family(&self) -> Option<Family> {
+        let of = |resource: &str| match Class::of(resource) {
+            Class::Piece => Family::Pieces,
+            _ => Family::Streams,
+        };
+        self.sources.first().map(|source| of(&source.resource))
+    }
+
+    fn add(&mut self, claim: &Claim, header: &Header, lengths: Lengths, now: Duration) -> Result<u64, Refusal> {
+        let Some(publisher) = &self.publisher else { return Err(Refusal::Over(claim.target.broadcast.clone())) };
+        let id = self.next_source;
+        let resource = &claim.target.resource;
+        let mut used: Vec<TrackName> =
+            self.sources.iter().flat_map(|s| &s.lanes).map(|lane| lane.name().clone()).collect();
+        let names = &mut self.names;
+        if names.len() >= MAX_NAMES {
+            names.clear();
+        }
+        let choose = |track_id: u32, kind: Kind| {
+            let key = (resource.clone(), track_id);
+            let known = names.get(&key).filter(|name| is_of(name, kind) && !used.contains(name)).cloned();
+            let name = known.unwrap_or_else(|| free(kind, &used));
+            used.push(name.clone());
+            names.insert(key, name.clone());
+            name
+        };
+        let mut source = Source::new(id, resource, header.clone(), publisher, lengths, choose)?;
+        (source.heard, source.peer) = (now, claim.peer.clone());
+        self.next_source += 1;
+        self.heard = now;
+        self.sources.push(source);
+        Ok(id)
+    }
+}
+
+/// `video`, then `video-2`, and so on.
+fn free(kind: Kind, used: &[TrackName]) -> TrackName {
+    let numbered = |n: usize| match n {
+        1 => kind.as_str().to_owned(),
+        n => format!("{}-{n}", kind.as_str()),
+    };
+    (1..=used.len() + 1)
+        .filter_map(|n| TrackName::new(&numbered(n)).ok())
+        .find(|name| !used.contains(name))
+        .expect("there is one more than are used")
+}
+
+fn is_of(name: &TrackName, kind: Kind) -> bool {
+    name.as_str().split('-').next() == Some(kind.as_str())
+}
+
+fn join(folder: &str, file: &str) -> String {
+    if folder.is_empty() { file.to_owned() } else { format!("{folder}/{file}") }
+}

@@ -1,0 +1,165 @@
+//! One request that sends media: its body is read as it comes, and each fragment written as soon as it is whole.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use futures::StreamExt;
+use millrace_cmaf::{Chunk, Header, Item, Reader};
+
+use super::Ingest;
+use super::refusal::Refusal;
+use super::session::{Claim, Session, Step};
+
+/// How long a segment waits for its header, or for the end of the segment before it, where those are on their way on other
+/// connections: more than a connection's start takes, less than a segment.
+const OVERTAKEN: Duration = Duration::from_secs(2);
+
+/// See the [module](self).
+pub(super) struct Upload<'a> {
+    ingest: &'a Arc<Ingest>,
+    claim: Claim,
+    session: Option<(Arc<Session>, u64)>,
+    /// The header that the request itself brought.
+    header: Option<Header>,
+    chunks: u64,
+    /// A segment of the brand `lmsg` has begun.
+    is_last: bool,
+}
+
+impl<'a> Upload<'a> {
+    pub(super) fn new(ingest: &'a Arc<Ingest>, claim: Claim) -> Self {
+        Self { ingest, claim, session: None, header: None, chunks: 0, is_last: false }
+    }
+
+    /// Reads the body to its end.
+    pub(super) async fn run(mut self, body: Body) -> Result<(), Refusal> {
+        let result = self.read(body).await;
+        if let Some((session, source)) = self.session.take() {
+            let lost = result.as_ref().is_err_and(Refusal::is_loss);
+            self.leave(&session, source, lost, result.is_ok()).await;
+        }
+        result
+    }
+
+    async fn leave(&self, session: &Arc<Session>, source: u64, lost: bool, well: bool) {
+        let is_stream = self.header.is_some() && self.chunks > 0;
+        if self.is_last && well && session.end_source(|id, _| id == source) {
+            session.leave(self.claim.upload, false, false);
+            self.ingest.finish(session).await;
+        } else if session.leave(self.claim.upload, lost, is_stream) && is_stream {
+            self.ingest.close(session, false);
+        }
+    }
+
+    async fn read(&mut self, body: Body) -> Result<(), Refusal> {
+        let idle = self.ingest.settings.idle_timeout;
+        let arrival = self.ingest.arrivals.announce(self.claim.upload, &self.claim.target);
+        let mut arrival = arrival.map(Some);
+        let mut stream = body.into_data_stream();
+        let mut reader = None;
+        loop {
+            let next = tokio::time::timeout(idle, stream.next()).await.map_err(|_| Refusal::Silent(idle))?;
+            let Some(bytes) = next.transpose().map_err(Refusal::Body)? else { break };
+            if bytes.is_empty() {
+                continue;
+            }
+            let reader = match &mut reader {
+                Some(reader) => reader,
+                None => reader.insert(self.reader().await),
+            };
+            reader.push(bytes);
+            while let Some(item) = reader.next()? {
+                match item {
+                    Item::Header(header) => {
+                        self.declare(header)?;
+                        arrival.take();
+                    }
+                    Item::SegmentType(styp) => self.is_last |= styp.has(b"lmsg"),
+                    Item::Chunk(chunk) => self.write(&chunk).await?,
+                    Item::Skipped(_) => {}
+                }
+            }
+        }
+        // An empty request asks whether there would be a way.
+        match reader {
+            Some(reader) => Ok(reader.finish()?),
+            None => Ok(()),
+        }
+    }
+
+    /// A reader that knows the header of what comes, if that was sent before.
+    async fn reader(&mut self) -> Reader {
+        let limits = self.ingest.settings.limits;
+        let deadline = tokio::time::Instant::now() + OVERTAKEN;
+        let mut changes = self.ingest.arrivals.changes();
+        loop {
+            let session = self.ingest.session(&self.claim.target.broadcast);
+            let found = session.as_ref().and_then(|session| session.header_of(&self.claim.target.resource));
+            let sure = found.as_ref().is_some_and(|(_, _, sure)| *sure);
+            let waits = !sure && self.awaits_header();
+            if waits && tokio::time::timeout_at(deadline, changes.changed()).await.is_ok_and(|changed| changed.is_ok())
+            {
+                continue;
+            }
+            return match (session, found) {
+                (Some(session), Some((source, header, _))) => {
+                    self.session = Some((session, source));
+                    Reader::with_header(limits, header)
+                }
+                _ => Reader::new(limits),
+            };
+        }
+    }
+
+    /// True where a header is on its way that could be the one of this request, and this is none itself.
+    fn awaits_header(&self) -> bool {
+        let announced = self.ingest.arrivals.announces(self.claim.upload);
+        !announced && self.ingest.arrivals.expects(&self.claim.target.broadcast)
+    }
+
+    fn declare(&mut self, header: Header) -> Result<(), Refusal> {
+        if let Some((session, _)) = &self.session
+            && self.chunks > 0
+        {
+            // What was written belongs to the header before.
+            tracing::debug!(broadcast = %session.name, "another header in the same request");
+        }
+        self.session = Some(self.ingest.declare(&self.claim, &header)?);
+        self.header = Some(header);
+        Ok(())
+    }
+
+    async fn write(&mut self, chunk: &Chunk) -> Result<(), Refusal> {
+        let mut waited = None;
+        loop {
+            let Some((session, source)) = &self.session else {
+                return Err(Refusal::Over(self.claim.target.broadcast.clone()));
+            };
+            let (session, source) = (session.clone(), *source);
+            let mut changes = session.changes();
+            let stream = self.header.is_some();
+            match session.write(&self.claim, source, stream, chunk, self.ingest.now())? {
+                Step::Done => {
+                    self.chunks += 1;
+                    return Ok(());
+                }
+                Step::Restart => {
+                    tracing::info!(broadcast = %session.name, "the publisher's time was set anew");
+                    self.ingest.close(&session, false);
+                    if let Some(header) = self.header.take() {
+                        self.declare(header)?;
+                    }
+                }
+                Step::Wait => {
+                    let (deadline, heard) = *waited.get_or_insert_with(|| {
+                        (tokio::time::Instant::now() + OVERTAKEN, session.heard(source).unwrap_or_default())
+                    });
+                    if tokio::time::timeout_at(deadline, changes.changed()).await.is_err() {
+                        session.take_over(source, heard)?;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Real publishers push to a real server; what the bus then holds is compared with what they were given.
+
+mod ends;
+mod forms;
+mod refusals;
+mod returns;
+mod stage;

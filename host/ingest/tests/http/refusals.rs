@@ -1,0 +1,138 @@
+//! What cannot be taken is answered with a status and a sentence, and a healthy stream beside it loses nothing.
+
+use std::time::Duration;
+
+use millrace_cmaf::Limits;
+use millrace_ingest::http::Settings;
+use millrace_media::broadcast::State;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::stage::{self, ENDLESS, Stage};
+
+/// A fragmented file, cut before its first `moof`.
+fn fragmented(codecs: &str) -> (Vec<u8>, Vec<u8>) {
+    let file = stage::made(&format!(
+        "-f lavfi -i testsrc2=size=64x64:rate=25 -t 1 {codecs} -movflags +cmaf+empty_moov+default_base_moof+frag_keyframe"
+    ));
+    let at = file.windows(4).position(|name| name == b"moof").unwrap() - 4;
+    let (header, media) = file.split_at(at);
+    (header.to_vec(), media.to_vec())
+}
+
+const H264: &str = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p";
+
+/// Where a box's name stands.
+fn find(bytes: &[u8], name: &[u8; 4]) -> usize {
+    bytes.windows(4).position(|window| window == name).unwrap()
+}
+
+/// A request that is refused, with its status and a part of the sentence.
+async fn refused(stage: &Stage, path: &str, body: &[u8], status: u16, sentence: &str) {
+    let (given, text) = stage.put(path, body).await;
+    assert_eq!(given, status, "{path}: {text}");
+    assert!(text.contains(sentence), "{path}: {text}");
+}
+
+#[tokio::test]
+async fn bad_input_harms_nobody_else() {
+    let limits = Limits { max_mdat: 1 << 20, ..Limits::default() };
+    let stage = Stage::with(Settings { limits, ..Settings::default() }).await;
+    let file = stage::file("aac");
+    let healthy = stage.push(&format!("-readrate 1.5 -i {file}"), ENDLESS, "live/healthy/stream.mp4");
+    stage.broadcast("live/healthy").await;
+    let (header, media) = fragmented(H264);
+
+    refused(&stage, "stream.mp4", &header, 403, "names no broadcast").await;
+    refused(&stage, "live/b@d/stream.mp4", &header, 403, "'@'").await;
+    refused(&stage, "live/bad/stream.mp4", b"GIF89a and so on, for a while", 415, "not MP4").await;
+    refused(&stage, "live/bad/manifest.mpd", b"GIF89a", 400, "not XML").await;
+    refused(&stage, "live/bad/index.m3u8", b"GIF89a", 400, "#EXTM3U").await;
+    refused(&stage, "live/bad/manifest.mpd", &vec![b' '; (1 << 20) + 1], 413, "longer than").await;
+    refused(&stage, "live/bad/stream.mp4", &media, 412, "before a header").await;
+    refused(&stage, "live/bad/chunk-stream0-00001.m4s", &media, 412, "before a header").await;
+
+    let (mpeg4, _) = fragmented("-c:v mpeg4");
+    refused(&stage, "live/bad/stream.mp4", &mpeg4, 415, "mp4v").await;
+
+    let html = "PUT /ingest/live/bad/stream.mp4 HTTP/1.1\r\nContent-Type: text/html; charset=utf-8";
+    let (status, text) = stage.request(html, &header).await;
+    assert!(status == 415 && text.contains("text/html"), "{status} {text}");
+
+    let whole = [header.clone(), media.clone()].concat();
+    refused(&stage, "live/bad/cut/stream.mp4", &whole[..header.len() + media.len() / 3], 400, "ends inside").await;
+
+    let mut huge = whole.clone();
+    let at = header.len() + find(&media, b"mdat");
+    huge[at - 4..at].copy_from_slice(&0x7fff_ffffu32.to_be_bytes());
+    refused(&stage, "live/bad/huge/stream.mp4", &huge, 413, "longer than the limit").await;
+
+    let mut many = whole.clone();
+    let at = header.len() + find(&media, b"trun") + 8;
+    many[at..at + 4].copy_from_slice(&u32::MAX.to_be_bytes());
+    refused(&stage, "live/bad/many/stream.mp4", &many, 413, "4294967295 samples").await;
+
+    let (status, text) = stage.request("DELETE /ingest/live/bad/nobody/manifest.mpd HTTP/1.1", b"").await;
+    assert!(status == 404 && text.contains("live/bad/nobody"), "{status} {text}");
+
+    // An empty request only asks, and what was refused before anything of it was understood has published nothing.
+    assert_eq!(stage.put("live/bad/stream.mp4", b"").await.0, 200);
+    assert!(
+        stage.bus.broadcasts().iter().all(|known| known.name().as_str() != "live/bad" || known.tracks().is_empty())
+    );
+
+    assert!(stage::within(healthy.wait_with_output()).await.unwrap().status.success());
+    let broadcast = stage.broadcast("live/healthy").await;
+    assert_eq!(stage::samples(&stage::sound(&broadcast, "video").1), stage::packets(&file, "v"));
+    assert_eq!(stage::samples(&stage::sound(&broadcast, "audio").1), stage::packets(&file, "a"));
+}
+
+#[tokio::test]
+async fn publishing_needs_the_token() {
+    let publish_token = Some("s3cret".to_owned());
+    let stage = Stage::with(Settings { publish_token, ..Settings::default() }).await;
+    let (header, _) = fragmented(H264);
+    refused(&stage, "live/me/stream.mp4", &header, 403, "Bearer").await;
+    refused(&stage, "live/me/stream.mp4?token=wrong", &header, 403, "Bearer").await;
+    let (status, _) = stage.request("DELETE /ingest/live/me HTTP/1.1", b"").await;
+    assert_eq!(status, 403);
+    assert!(stage.bus.broadcasts().is_empty());
+
+    let file = stage::file("aac");
+    stage.push_all(&format!("-i {file}"), ENDLESS, "live/query/stream.mp4?token=s3cret").await;
+    stage.broadcast("live/query").await;
+    let bearer = "PUT /ingest/live/header/stream.mp4 HTTP/1.1\r\nAuthorization: Bearer s3cret";
+    assert_eq!(stage.request(bearer, &header).await.0, 200);
+    stage.broadcast("live/header").await;
+}
+
+#[tokio::test]
+async fn a_sender_that_falls_silent_is_let_go() {
+    let idle_timeout = Duration::from_millis(300);
+    let stage = Stage::with(Settings { idle_timeout, ..Settings::default() }).await;
+    let (header, media) = fragmented(H264);
+    let body = [header, media].concat();
+    let mut stream = TcpStream::connect(stage.address).await.unwrap();
+    let head = "POST /ingest/live/me/stream.mp4 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(format!("{:x}\r\n", body.len()).as_bytes()).await.unwrap();
+    stream.write_all(&body).await.unwrap();
+    stream.write_all(b"\r\n").await.unwrap();
+    let broadcast = stage.broadcast("live/me").await;
+    let (status, text) = stage::answer(&mut stream).await;
+    assert!(status == 408 && text.contains("nothing came for 0.3 s"), "{status} {text}");
+    stage.until_state(&broadcast, |state| matches!(state, State::Waiting { .. })).await;
+    assert_eq!(stage.ingest.publishers(), 0);
+}
+
+#[tokio::test]
+async fn a_publisher_between_requests_is_let_go_when_it_is_silent() {
+    let idle_timeout = Duration::from_millis(300);
+    let stage = Stage::with(Settings { idle_timeout, ..Settings::default() }).await;
+    let (header, media) = fragmented(H264);
+    assert_eq!(stage.put("live/me/init.mp4", &header).await.0, 200);
+    assert_eq!(stage.put("live/me/index0.m4s", &media).await.0, 200);
+    let broadcast = stage.broadcast("live/me").await;
+    assert_eq!(broadcast.track("video").unwrap().stats().fragments, 5);
+    stage.until_state(&broadcast, |state| matches!(state, State::Waiting { .. })).await;
+}

@@ -228,6 +228,11 @@ impl Broadcast {
         self.changed();
     }
 
+    /// Ends the broadcast, whatever its publisher does: what it writes from now on is refused.
+    pub fn fail(&self) {
+        self.end(self.0.bus.clock.now().monotonic);
+    }
+
     /// Ends the source's tracks that the publisher has not declared again within `linger` of its return, and forgets derived ones
     /// that have ended.
     pub(crate) fn expire_tracks(&self, now: Duration, linger: Duration) {
@@ -319,7 +324,7 @@ impl Publisher {
 
 impl Drop for Publisher {
     fn drop(&mut self) {
-        if !self.finished {
+        if !self.finished && self.broadcast.state() == State::Live {
             self.broadcast.wait_for_return(self.broadcast.0.bus.clock.now().monotonic);
         }
     }

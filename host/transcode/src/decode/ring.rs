@@ -65,6 +65,9 @@ pub(super) struct State {
     /// The number of the first picture in the ring.
     base: u64,
     readers: Vec<Reader>,
+    /// Nothing is forgotten before the second group begins: encoders of one source are opened one after the other, and each finds the
+    /// first picture.
+    groups: u32,
     next_reader: u64,
     ended: bool,
     stopped: bool,
@@ -169,6 +172,7 @@ impl State {
     }
 
     pub(super) fn push(&mut self, decoded: Decoded) {
+        self.groups = self.groups.saturating_add(u32::from(decoded.starts_group));
         if !self.readers.is_empty() {
             self.ring.push_back(Arc::new(decoded));
         }
@@ -209,6 +213,9 @@ impl State {
 
     /// Drops the pictures that every reader has taken.
     fn forget(&mut self) {
+        if self.groups < 2 {
+            return;
+        }
         let needed = self.readers.iter().map(|reader| reader.cursor).min().unwrap_or(u64::MAX);
         while self.base < needed && self.ring.pop_front().is_some() {
             self.base += 1;

@@ -15,27 +15,27 @@ use millrace_media::track::{Consumer, Event, Format, Info, Producer};
 use millrace_media::{BroadcastName, Fragment, Media, Publisher, Time, Timescale, TrackName};
 use millrace_transcode::{Ladder, Rendition};
 
-pub const SCALE: Timescale = Timescale::new(90_000).unwrap();
+pub(crate) const SCALE: Timescale = Timescale::new(90_000).unwrap();
 /// A picture lasts this long, in ticks; every fourth one twice as long, so that nothing can count on a constant rate.
-pub const FRAME: i64 = 3_000;
+pub(crate) const FRAME: i64 = 3_000;
 
-pub fn bus() -> Bus {
+pub(crate) fn bus() -> Bus {
     Bus::new(Settings::default(), Arc::new(Clock::manual(Duration::from_secs(1_800_000_000))))
 }
 
-pub fn rendition(name: &str, width: u32, height: u32) -> Arc<Rendition> {
+pub(crate) fn rendition(name: &str, width: u32, height: u32) -> Arc<Rendition> {
     let video = VideoSettings { bitrate: Some(200_000), ..VideoSettings::new(VideoCodec::H264, width, height) };
     Arc::new(Rendition { name: name.into(), video, audio_bitrate: 64_000 })
 }
 
-pub fn ladder(renditions: &[Arc<Rendition>]) -> Ladder {
+pub(crate) fn ladder(renditions: &[Arc<Rendition>]) -> Ladder {
     Ladder { applies_to: Arc::new(|_| true), renditions: renditions.to_vec() }
 }
 
 /// A publisher of 320x180 pictures with a bright square that moves.
-pub struct Source {
-    pub publisher: Publisher,
-    pub producer: Producer,
+pub(crate) struct Source {
+    pub(crate) publisher: Publisher,
+    pub(crate) producer: Producer,
     encoder: Box<dyn VideoEncoder>,
     writer: ChunkWriter,
     time: i64,
@@ -44,7 +44,7 @@ pub struct Source {
 }
 
 impl Source {
-    pub fn new(bus: &Bus) -> Self {
+    pub(crate) fn new(bus: &Bus) -> Self {
         let publisher = bus.publish(&BroadcastName::new("live/test").unwrap()).unwrap();
         let offset = publisher.offset(Time::zero(SCALE));
         let mut encoder = encoder();
@@ -65,7 +65,7 @@ impl Source {
     }
 
     /// Writes so many pictures, each tenth one a keyframe; gives their fragments.
-    pub fn write(&mut self, pictures: usize) -> Vec<Fragment> {
+    pub(crate) fn write(&mut self, pictures: usize) -> Vec<Fragment> {
         (0..pictures).map(|_| self.write_one()).collect()
     }
 
@@ -104,20 +104,20 @@ fn picture(frame: i64, time: Time) -> Picture {
 }
 
 /// Where the bright square of a picture begins, in pixels of the source.
-pub fn square(picture: &Picture) -> i64 {
+pub(crate) fn square(picture: &Picture) -> i64 {
     let (width, height) = (picture.size().width() as usize, picture.size().height() as usize);
     let row = &picture.plane(Plane::Y)[width * (height * 80 / 180)..][..width];
     let left = row.iter().position(|luma| *luma > 140).expect("the square is there");
     (left * 320 / width) as i64
 }
 
-pub fn decoder(info: &Info) -> Box<dyn VideoDecoder> {
+pub(crate) fn decoder(info: &Info) -> Box<dyn VideoDecoder> {
     let header = millrace_cmaf::describe(&info.init).unwrap();
     open_video_decoder(&info.codec, header.config.record()).unwrap()
 }
 
 /// Reads to the end, or `count` fragments.
-pub async fn read(consumer: &mut Consumer, count: usize) -> Vec<Fragment> {
+pub(crate) async fn read(consumer: &mut Consumer, count: usize) -> Vec<Fragment> {
     let mut read = Vec::new();
     while read.len() < count {
         match tokio::time::timeout(Duration::from_secs(30), consumer.next()).await.expect("a fragment comes") {
@@ -130,7 +130,7 @@ pub async fn read(consumer: &mut Consumer, count: usize) -> Vec<Fragment> {
 }
 
 /// Waits until `condition` holds, looking again whenever the bus changes or something was read.
-pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     for _ in 0..3_000 {
         if condition() {
             return;

@@ -229,7 +229,7 @@ impl Broadcast {
     }
 
     /// Ends the broadcast, whatever its publisher does: what it writes from now on is refused.
-    pub fn fail(&self) {
+    pub fn close(&self) {
         self.end(self.0.bus.clock.now().monotonic);
     }
 

@@ -123,11 +123,12 @@ impl Runner {
         found
     }
 
-    /// Lets every transcoder stop in order, and waits for them. Nothing is started any more.
+    /// Lets every transcoder stop in order, and waits for them; those whose source has ended work off what is left of it. Nothing is
+    /// started any more.
     pub async fn shutdown(&self) {
         drop(lock(&self.observation).take());
         let tasks: Vec<_> = lock(&self.inner.tasks).drain().map(|(_, task)| task).collect();
-        tasks.iter().for_each(|task| task.cancel.cancel());
+        tasks.iter().filter(|task| !task.track.is_ended()).for_each(|task| task.cancel.cancel());
         for task in tasks {
             if let Err(error) = task.join.await {
                 tracing::error!(%error, "a transcoder's task did not end well");

@@ -55,12 +55,12 @@ pub struct PluginLimits {
 /// What becomes of a track when a plugin has failed on it too often.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnFault {
-    /// The track goes on without the plugin.
+    /// The work goes on without the plugin, as far as it can: its encoders are fed every fragment.
     #[default]
     Bypass,
-    /// What the plugin would have handled is dropped.
-    Drop,
     /// What the plugin makes of the track ends.
+    Drop,
+    /// The broadcast ends.
     Fail,
 }
 

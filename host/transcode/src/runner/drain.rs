@@ -147,7 +147,7 @@ impl Drain {
         match policy {
             Policy::Bypass => {}
             Policy::Drop => self.outputs.end(),
-            Policy::Fail => self.broadcast.fail(),
+            Policy::Fail => self.broadcast.close(),
         }
         *instance = Instance::Open(policy);
     }

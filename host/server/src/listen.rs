@@ -1,0 +1,105 @@
+//! The addresses the server listens on, with or without TLS.
+
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+use hyper_util::rt::TokioTimer;
+use tokio::task::JoinSet;
+
+use crate::config::Http;
+
+/// A client that has connected and not said what it wants for so long is let go.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Addresses that are bound.
+pub(crate) struct Listeners {
+    sockets: Vec<TcpListener>,
+    tls: Option<RustlsConfig>,
+}
+
+impl Listeners {
+    /// Binds every address, before anything else is started.
+    ///
+    /// # Errors
+    /// Where one cannot be bound, or the certificate or its key cannot be read.
+    pub(crate) async fn bind(http: &Http) -> anyhow::Result<Self> {
+        let tls = match &http.tls {
+            Some(tls) => {
+                // One process, one provider; a second call finds it installed, which is as good.
+                let _ = rustls::crypto::ring::default_provider().install_default();
+                let config = RustlsConfig::from_pem_file(&tls.cert, &tls.key).await;
+                Some(config.with_context(|| format!("{} or {}", tls.cert.display(), tls.key.display()))?)
+            }
+            None => None,
+        };
+        let bind = |address: &SocketAddr| {
+            let socket = TcpListener::bind(address).with_context(|| {
+                format!("cannot listen on {address}: is another server there? `http.listen` or --listen names others")
+            })?;
+            socket.set_nonblocking(true)?;
+            Ok(socket)
+        };
+        Ok(Self { sockets: http.listen.iter().map(bind).collect::<anyhow::Result<_>>()?, tls })
+    }
+
+    /// Serves until it is stopped.
+    pub(crate) fn serve(self, app: Router) -> Serving {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let mut serving = Serving { handle: Handle::new(), tasks: JoinSet::new(), urls: Vec::new() };
+        for socket in self.sockets {
+            match socket.local_addr() {
+                Ok(address) => serving.urls.push(format!("{scheme}://{address}")),
+                Err(error) => tracing::error!(%error, "a listener has no address"),
+            }
+            let app = app.clone().into_make_service_with_connect_info::<SocketAddr>();
+            let handle = serving.handle.clone();
+            let tls = self.tls.clone();
+            serving.tasks.spawn(async move {
+                let served = match tls {
+                    Some(tls) => match axum_server::from_tcp_rustls(socket, tls) {
+                        Ok(mut server) => {
+                            server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+                            server.handle(handle).serve(app).await
+                        }
+                        Err(error) => Err(error),
+                    },
+                    None => match axum_server::from_tcp(socket) {
+                        Ok(mut server) => {
+                            server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+                            server.handle(handle).serve(app).await
+                        }
+                        Err(error) => Err(error),
+                    },
+                };
+                if let Err(error) = served {
+                    tracing::error!(%error, "a listener has failed");
+                }
+            });
+        }
+        serving
+    }
+}
+
+/// Listeners at work.
+pub(crate) struct Serving {
+    handle: Handle<SocketAddr>,
+    tasks: JoinSet<()>,
+    urls: Vec<String>,
+}
+
+impl Serving {
+    /// Where they can be reached.
+    pub(crate) fn urls(&self) -> &[String] {
+        &self.urls
+    }
+
+    /// Takes no more connections, and lets answers under way finish within `patience`.
+    pub(crate) async fn stop(mut self, patience: Duration) {
+        self.handle.graceful_shutdown(Some(patience));
+        while self.tasks.join_next().await.is_some() {}
+    }
+}

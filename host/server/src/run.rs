@@ -1,0 +1,110 @@
+//! From a configuration to a running server, and to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use millrace_deliver::hls::Hls;
+use millrace_ingest::http::Ingest;
+use millrace_media::Bus;
+use millrace_media::clock::Clock;
+use millrace_transcode::Runner;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+
+use crate::cli::Mode;
+use crate::config::Config;
+use crate::demo::{self, Demo};
+use crate::listen::Listeners;
+use crate::{api, pages, plugins, settings, telemetry};
+
+/// How often broadcasts are looked at that wait for their publisher or have ended.
+const EXPIRE: Duration = Duration::from_millis(500);
+/// How long transcoders may take to finish, and then how long answers under way may take, when the server stops.
+const LAST_MOMENTS: Duration = Duration::from_secs(5);
+
+/// Runs the server until it is told to stop, by SIGTERM or SIGINT: then broadcasts end in order, and players are told.
+///
+/// # Errors
+/// Where an address cannot be listened on, a plugin cannot be loaded, or a certificate cannot be read.
+pub async fn run(config: Config, mode: Mode) -> anyhow::Result<()> {
+    let mut stop = StopSignals::new()?;
+    // Addresses first: the commonest reason that a server cannot start.
+    let listeners = Listeners::bind(&config.http).await?;
+    let telemetry = telemetry::install()?;
+    let bus = Bus::new(settings::bus(&config), Arc::new(Clock::system()));
+    let factories = plugins::load(&config).await?;
+    let runner = Arc::new(Runner::start(&bus, factories, settings::ladders(&config)));
+    let hls = Hls::new(bus.clone(), settings::hls(&config));
+    let ingest = Ingest::new(bus.clone(), settings::ingest(&config));
+    let app = Router::new()
+        .nest("/hls", millrace_deliver::hls::router(hls.clone()))
+        .nest("/ingest", millrace_ingest::http::router(ingest.clone()))
+        .nest("/api/v1", api::router(bus.clone(), hls.clone(), runner.clone()))
+        .merge(telemetry::router(telemetry, bus.clone()))
+        .merge(pages::router());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(expire(bus.clone()));
+    tasks.spawn(ingest.watch());
+    let demo = match mode {
+        Mode::Demo => Some(Demo::start(&bus).context("the demo source cannot start")?),
+        Mode::Serve => None,
+    };
+    let serving = listeners.serve(app);
+    for url in serving.urls() {
+        match mode {
+            Mode::Demo => println!("Watch {} at {url}/#{}", demo::BROADCAST, demo::BROADCAST),
+            Mode::Serve => println!("Listening on {url}/"),
+        }
+    }
+    stop.wait().await;
+    tracing::info!("stopping");
+    end(&bus, &runner, demo).await;
+    serving.stop(LAST_MOMENTS).await;
+    tasks.shutdown().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Ends every broadcast, and waits until what is derived from them has ended as well.
+async fn end(bus: &Bus, runner: &Runner, demo: Option<Demo>) {
+    if let Some(demo) = demo {
+        // It waits for a thread.
+        let stopped = tokio::task::spawn_blocking(move || demo.stop()).await;
+        if let Err(error) = stopped {
+            tracing::error!(%error, "the demo source did not stop well");
+        }
+    }
+    bus.broadcasts().iter().for_each(|broadcast| broadcast.close());
+    if tokio::time::timeout(LAST_MOMENTS, runner.shutdown()).await.is_err() {
+        tracing::warn!("some transcoders did not finish in time");
+    }
+}
+
+async fn expire(bus: Bus) {
+    let mut ticks = tokio::time::interval(EXPIRE);
+    loop {
+        ticks.tick().await;
+        bus.expire();
+    }
+}
+
+/// Listened for from the start, so that a signal that comes while plugins are compiled is not lost.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What each part of the server is told, out of the configuration.
+
+use std::sync::Arc;
+
+use millrace_cmaf::Limits;
+use millrace_codec::VideoSettings;
+use millrace_deliver::hls;
+use millrace_ingest::http;
+use millrace_ingest::pieces::Lengths;
+use millrace_media::track::Window;
+use millrace_media::{bus, calendar};
+use millrace_transcode::{Ladder, Rendition};
+
+use crate::config::{self, Config};
+
+pub(crate) fn bus(config: &Config) -> bus::Settings {
+    bus::Settings {
+        linger: config.ingest.linger,
+        // Players look for the end of a playlist at least once in its window.
+        retain_ended: config.hls.playlist_window,
+        window: Window { duration: config.window.duration, bytes: config.window.bytes.get() },
+        calendar: calendar::Settings {
+            segment_target: config.hls.segment_target,
+            max_segment: config.hls.max_segment,
+            // What a track keeps may reach back a whole group further than the window.
+            history: config.window.duration * 2 + config.hls.max_segment * 2,
+        },
+        max_broadcasts: config.ingest.max_broadcasts,
+        max_tracks: config.ingest.max_tracks,
+    }
+}
+
+pub(crate) fn hls(config: &Config) -> hls::Settings {
+    hls::Settings {
+        part_target: config.hls.part_target,
+        playlist_window: config.hls.playlist_window,
+        low_latency: config.hls.low_latency,
+        cors_origins: config.http.cors_origins.iter().map(|origin| origin.as_str().to_owned()).collect(),
+    }
+}
+
+pub(crate) fn ingest(config: &Config) -> http::Settings {
+    let limits = Limits {
+        max_mdat: u32::try_from(config.ingest.max_box.get()).unwrap_or(u32::MAX),
+        max_samples: config.ingest.max_samples,
+        max_tracks: config.ingest.max_tracks,
+        ..Limits::default()
+    };
+    http::Settings {
+        publish_token: config.ingest.publish_token.as_ref().map(|token| token.expose().to_owned()),
+        idle_timeout: config.ingest.idle_timeout,
+        limits,
+        lengths: Lengths { video: config.hls.part_target, ..Lengths::default() },
+        ..http::Settings::default()
+    }
+}
+
+/// The ladders, each for the broadcasts that none before it is for.
+pub(crate) fn ladders(config: &Config) -> Vec<Ladder> {
+    let all: Arc<[config::Ladder]> = config.ladders.clone().into();
+    let ladder = |(index, ladder): (usize, &config::Ladder)| {
+        let all = all.clone();
+        Ladder {
+            applies_to: Arc::new(move |broadcast| {
+                let first = all.iter().position(|l| l.broadcasts.iter().any(|pattern| pattern.matches(broadcast)));
+                first == Some(index)
+            }),
+            renditions: ladder.renditions.iter().map(|rendition| Arc::new(self::rendition(rendition))).collect(),
+        }
+    };
+    config.ladders.iter().enumerate().map(ladder).collect()
+}
+
+fn rendition(rendition: &config::Rendition) -> Rendition {
+    let bitrate = |rate: config::BitRate| u32::try_from(rate.get()).unwrap_or(u32::MAX);
+    Rendition {
+        name: rendition.name.as_str().into(),
+        video: VideoSettings {
+            bitrate: rendition.video_bitrate.map(bitrate),
+            quality: rendition.quality,
+            speed: rendition.speed,
+            ..VideoSettings::new(rendition.codec, rendition.width, rendition.height)
+        },
+        audio_bitrate: bitrate(rendition.audio_bitrate),
+    }
+}

@@ -1,0 +1,50 @@
+//! Health and metrics.
+
+use anyhow::Context;
+use axum::Router;
+use axum::http::header;
+use axum::routing::get;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use millrace_media::Bus;
+use millrace_media::broadcast::State;
+
+/// Seconds: from a scaled picture to a viewer who has given up.
+const SECONDS: [f64; 12] = [0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+/// Collects what every crate counts from now on.
+pub(crate) fn install() -> anyhow::Result<PrometheusHandle> {
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?
+        .install_recorder()
+        .context("the metrics cannot be collected")
+}
+
+/// `/healthz`, and `/metrics` in the text format of Prometheus.
+pub(crate) fn router(metrics: PrometheusHandle, bus: Bus) -> Router {
+    let scrape = move || async move {
+        measure(&bus);
+        metrics.run_upkeep();
+        ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
+    };
+    Router::new().route("/healthz", get(|| async { "ok\n" })).route("/metrics", get(scrape))
+}
+
+/// What is there now, as opposed to what has been counted.
+fn measure(bus: &Bus) {
+    let (mut live, mut waiting, mut tracks, mut pinned) = (0u32, 0u32, 0u32, 0u64);
+    for broadcast in bus.broadcasts() {
+        match broadcast.state() {
+            State::Live => live += 1,
+            State::Waiting { .. } => waiting += 1,
+            State::Ended { .. } => {}
+        }
+        for track in broadcast.tracks() {
+            tracks += 1;
+            pinned += track.stats().pinned;
+        }
+    }
+    metrics::gauge!("millrace_broadcasts", "state" => "live").set(live);
+    metrics::gauge!("millrace_broadcasts", "state" => "waiting").set(waiting);
+    metrics::gauge!("millrace_tracks").set(tracks);
+    metrics::gauge!("millrace_pinned_bytes").set(pinned as f64);
+}

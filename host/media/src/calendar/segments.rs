@@ -14,6 +14,9 @@ use crate::time::Time;
 /// How many of the last groups say how long the next may be.
 const GROUPS_REMEMBERED: usize = 8;
 
+/// Sound is cut at its own chunks, so that a segment of it may be this much longer than the pictures'.
+const CHUNK: Time = Time::from_millis(150);
+
 #[derive(Debug)]
 pub(super) struct Segments {
     entries: VecDeque<SegmentInfo>,
@@ -56,7 +59,7 @@ impl Segments {
 
     /// A duration rounded to the nearest second must not exceed the target duration (RFC 8216, 4.3.3.1).
     fn limit(&self) -> Time {
-        Time::from_millis(i64::from(self.target.unwrap_or(self.max_secs)) * 1000 + 499)
+        Time::from_millis(i64::from(self.target.unwrap_or(self.max_secs)) * 1000 + 499) - CHUNK
     }
 
     /// A group begins at `start`, the one before it in this epoch began at `before`. Returns the segment it belongs to.
@@ -83,7 +86,7 @@ impl Segments {
         }
         if self.target.is_none() {
             let wanted = self.wanted.as_secs_f64().ceil();
-            let secs = length.as_secs_f64().round().max(wanted).max(1.0);
+            let secs = (length + CHUNK).as_secs_f64().round().max(wanted).max(1.0);
             self.target = Some((secs as u32).min(self.max_secs));
         }
     }

@@ -20,6 +20,7 @@ mod cadence;
 mod date;
 mod delivery;
 mod feed;
+mod hold;
 mod http;
 mod master;
 mod path;

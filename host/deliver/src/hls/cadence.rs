@@ -124,24 +124,38 @@ impl Watch {
         })
     }
 
-    /// How much media arrives at a time, where that is most of a group and more than the hold-back can bridge.
+    /// How much media arrives at a time, where that is more than a player's hold-back can bridge, and most of a group or the way most
+    /// of the media comes.
     fn burst(&self) -> Option<Time> {
-        let (mut ends, mut length, mut longest) = (0, 0, 0);
+        let bridged = 2 * self.wanted.micros();
+        let (mut ends, mut group, mut longest_group) = (0, 0, 0);
+        let (mut run, mut longest_run, mut in_runs) = (0, 0, 0);
         let (mut least, mut most) = (i64::MAX, i64::MIN);
-        let mut group = None;
+        let mut before: Option<&Arrival> = None;
         for arrival in &self.round {
-            if group.replace(arrival.group) != Some(arrival.group) {
-                length = 0;
-            }
             let duration = arrival.duration.micros();
-            length += duration;
-            longest = longest.max(length);
-            ends += duration;
+            let follows = before.is_some_and(|before| {
+                arrival.arrived.saturating_sub(before.arrived) * 2 < arrival.duration.to_duration()
+            });
+            if before.is_none_or(|before| before.group != arrival.group) {
+                group = 0;
+            }
+            if !follows {
+                run = 0;
+            }
+            (ends, group, run) = (ends + duration, group + duration, run + duration);
+            if run > bridged {
+                // All of the run counts from the moment it is too long.
+                in_runs += if run - duration > bridged { duration } else { run };
+            }
+            (longest_group, longest_run) = (longest_group.max(group), longest_run.max(run));
             let lag = Time::from(arrival.arrived).micros().saturating_sub(ends);
             (least, most) = (least.min(lag), most.max(lag));
+            before = Some(arrival);
         }
         let spread = most.saturating_sub(least);
-        (spread > longest / 2 && spread > 2 * self.wanted.micros()).then(|| Time::from_micros(spread))
+        let is_burst = spread > bridged && (spread > longest_group / 2 || in_runs > ends / 2);
+        is_burst.then(|| Time::from_micros(longest_run.max(spread)))
     }
 
     fn divide(&self) -> Option<Division> {

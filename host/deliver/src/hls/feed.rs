@@ -8,11 +8,12 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use millrace_media::Broadcast;
-use millrace_media::track::{Consumer, Event, Next, Start, Track};
+use millrace_media::track::{Consumer, Event, Kind, Next, Start, Track};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::hold::{self, Held, Reach};
 use super::playlist::{MediaPlaylist, Surroundings};
 
 /// Why waiting for a playlist was in vain.
@@ -143,12 +144,14 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Begins to feed `playlist` from `track`. Must be called within a runtime.
+    /// Begins to feed `playlist` from `track`; sound waits for pictures that are at most `longest` late. Must be called within a
+    /// runtime.
     pub(super) fn start(
         broadcast: Broadcast,
         track: Track,
         playlist: MediaPlaylist,
         renditions: watch::Sender<u64>,
+        longest: Duration,
     ) -> Self {
         let consumer = track.subscribe(Start::OldestGroup);
         let feed = Arc::new(Feed {
@@ -158,7 +161,7 @@ impl Running {
             version: watch::Sender::new(0),
             renditions,
         });
-        let task = tokio::spawn(follow(feed.clone(), broadcast, consumer));
+        let task = tokio::spawn(follow(feed.clone(), broadcast, consumer, longest));
         Self { feed, task }
     }
 }
@@ -172,26 +175,72 @@ impl Drop for Running {
     }
 }
 
-async fn follow(feed: Arc<Feed>, broadcast: Broadcast, mut consumer: Consumer) {
-    while let Some(event) = consumer.next().await {
+async fn follow(feed: Arc<Feed>, broadcast: Broadcast, mut consumer: Consumer, longest: Duration) {
+    let mut held = Held::new(longest);
+    let mut pictures: Option<Consumer> = None;
+    loop {
+        let event = match &mut pictures {
+            None => consumer.next().await,
+            Some(pictures) => tokio::select! {
+                event = consumer.next() => event,
+                picture = pictures.next() => {
+                    let reach = if picture.is_some() { hold::reach(pictures.track()) } else { None };
+                    if !held.is_empty() {
+                        feed.update(|playlist| release(playlist, &mut held, reach, &broadcast));
+                    }
+                    if picture.is_some() {
+                        continue;
+                    }
+                    consumer.next().await
+                }
+            },
+        };
+        let Some(event) = event else { break };
+        let is_sound = feed.track.info().is_some_and(|info| info.kind() != Kind::Video);
+        let awaited = if is_sound { hold::pictures(&broadcast) } else { None };
+        if !same_track(awaited.as_ref(), pictures.as_ref()) {
+            pictures = awaited.map(|track| track.subscribe(Start::NewestGroup));
+        }
+        let reach = pictures.as_ref().and_then(|pictures| hold::reach(pictures.track()));
         feed.update(|playlist| {
-            take(playlist, event, &broadcast);
+            take(playlist, &mut held, event, reach, &broadcast);
             while let Next::Ready(event) = consumer.try_next() {
-                take(playlist, event, &broadcast);
+                take(playlist, &mut held, event, reach, &broadcast);
             }
             let stats = consumer.track().stats();
             playlist.forget_before(stats.fragments - stats.held);
         });
     }
-    feed.update(MediaPlaylist::end);
+    feed.update(|playlist| {
+        release(playlist, &mut held, None, &broadcast);
+        playlist.end();
+    });
 }
 
-fn take(playlist: &mut MediaPlaylist, event: Event, broadcast: &Broadcast) {
+fn same_track(awaited: Option<&Track>, followed: Option<&Consumer>) -> bool {
+    match (awaited, followed) {
+        (None, None) => true,
+        (Some(awaited), Some(followed)) => awaited.is_same(followed.track()),
+        _ => false,
+    }
+}
+
+fn take(playlist: &mut MediaPlaylist, held: &mut Held, event: Event, reach: Option<Reach>, broadcast: &Broadcast) {
     match event {
-        Event::Fragment(fragment) => playlist.push(fragment, broadcast),
+        Event::Fragment(fragment) => {
+            held.push(fragment);
+            release(playlist, held, reach, broadcast);
+        }
         Event::Gap { skipped, .. } => {
             tracing::warn!(broadcast = %broadcast.name(), skipped, "the playlist has missed fragments");
+            release(playlist, held, None, broadcast);
             playlist.skip();
         }
+    }
+}
+
+fn release(playlist: &mut MediaPlaylist, held: &mut Held, reach: Option<Reach>, broadcast: &Broadcast) {
+    while let Some(fragment) = held.release(reach) {
+        playlist.push(fragment, broadcast);
     }
 }

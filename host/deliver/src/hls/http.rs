@@ -134,7 +134,7 @@ impl Request<'_> {
         loop {
             changes.mark_unchanged();
             let feeds = entry.live();
-            let rungs: Vec<_> = feeds.iter().filter_map(|feed| rung(feed)).collect();
+            let rungs: Vec<_> = feeds.iter().filter_map(rung).collect();
             let target = entry.broadcast.target_duration().map(|target| Duration::from_secs(target.into()));
             let patience = target.unwrap_or(self.hls.longest_segment()) * PATIENCE;
             let to_come =
@@ -149,7 +149,7 @@ impl Request<'_> {
             }
             let changed = tokio::time::timeout_at(until, changes.changed()).await;
             if changed.is_err() && until >= deadline {
-                return match feeds.iter().filter_map(|feed| rung(feed)).collect::<Vec<_>>() {
+                return match feeds.iter().filter_map(rung).collect::<Vec<_>>() {
                     rungs if rungs.is_empty() => {
                         Err(Refusal::Unavailable("the broadcast has nothing to be played yet".into()))
                     }

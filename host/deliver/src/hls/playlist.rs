@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use millrace_media::calendar::{Epoch, SegmentInfo};
+use millrace_media::calendar::{Epoch, Segment as SegmentNumber, SegmentInfo};
+use millrace_media::track::Kind;
 use millrace_media::{Broadcast, Fragment, Time};
 
 use super::Settings;
@@ -102,11 +103,11 @@ impl MediaPlaylist {
             self.target_duration = broadcast.target_duration();
         }
         self.watch(&fragment);
-        let number = fragment.place().segment.0;
-        if self.segments.back().is_none_or(|open| open.number() < number) {
-            let Some(info) = broadcast.segment(fragment.place().segment) else { return };
-            self.complete_open(Some(info));
-            self.list_lost(number, broadcast);
+        let segment = segment_of(&fragment, broadcast);
+        if self.segments.back().is_none_or(|open| open.number() < segment.0) {
+            let Some(info) = broadcast.segment(segment) else { return };
+            self.complete_open(Some(broadcast));
+            self.list_lost(segment.0, broadcast);
             self.begin(info, &fragment, broadcast);
             self.shorten();
         }
@@ -232,12 +233,13 @@ impl MediaPlaylist {
         self.cadence = Cadence::Known(parts);
     }
 
-    /// Completes the last segment. `next` is the one that follows.
-    fn complete_open(&mut self, next: Option<SegmentInfo>) {
+    /// Completes the last segment. Where media of it is missing, the calendar of `broadcast` knows how long it is.
+    fn complete_open(&mut self, broadcast: Option<&Broadcast>) {
         let Some(open) = self.segments.back_mut().filter(|open| !open.complete) else { return };
+        let next = broadcast.and_then(|broadcast| broadcast.segment(SegmentNumber(open.number() + 1)));
+        let length = next.filter(|next| next.epoch == open.info.epoch).map(|next| next.start - open.info.start);
         let parts = if let Cadence::Known(parts) = &self.cadence { Some(parts) } else { None };
-        let length = next.filter(|next| next.epoch == open.info.epoch && next.number.0 == open.number() + 1);
-        open.complete(length.map(|next| next.start - open.info.start), parts);
+        open.complete(length, parts);
     }
 
     /// Lists the segments before `number` of which nothing came. Their numbers are taken, and their duration is absent media
@@ -245,7 +247,7 @@ impl MediaPlaylist {
     fn list_lost(&mut self, number: u64, broadcast: &Broadcast) {
         let Some(last) = self.segments.back().map(Segment::number) else { return };
         for missing in last + 1..number.min(last + 1 + MOST_LOST) {
-            let segment = |number| broadcast.segment(millrace_media::calendar::Segment(number));
+            let segment = |number| broadcast.segment(SegmentNumber(number));
             let (Some(info), Some(next)) = (segment(missing), segment(missing + 1)) else { break };
             let length = if next.epoch == info.epoch { Some(next.start - info.start) } else { None };
             let length =
@@ -326,4 +328,18 @@ impl MediaPlaylist {
         let first = self.segments.front()?.number();
         self.segments.get(usize::try_from(number.checked_sub(first)?).ok()?)
     }
+}
+
+/// The segment that a fragment belongs to. One of sound may have arrived before the picture that begins its segment.
+fn segment_of(fragment: &Fragment, broadcast: &Broadcast) -> SegmentNumber {
+    let mut number = fragment.place().segment;
+    if fragment.info().kind() == Kind::Video {
+        return number;
+    }
+    let begins_before =
+        |next: &SegmentInfo| next.epoch == fragment.place().epoch && next.start <= fragment.presentation_time;
+    while let Some(next) = broadcast.segment(SegmentNumber(number.0 + 1)).filter(begins_before) {
+        number = next.number;
+    }
+    number
 }

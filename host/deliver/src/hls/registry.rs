@@ -209,7 +209,8 @@ impl Entry {
             let playlist = MediaPlaylist::new(&shared.settings, kept, *count);
             *count += 1;
             let name = track.name().clone();
-            let running = Running::start(self.broadcast.clone(), track, playlist, self.renditions.clone());
+            let longest = shared.bus.settings().calendar.max_segment;
+            let running = Running::start(self.broadcast.clone(), track, playlist, self.renditions.clone(), longest);
             tracks.running.insert(name, running);
             came = true;
         }

@@ -1,1 +1,8 @@
+//! Playlists of synthetic sources on a real bus, every one held against the rules; and the answers of the router.
 
+mod bandwidth;
+mod cadence;
+mod http;
+mod playlist;
+mod rules;
+mod source;

@@ -24,6 +24,11 @@ impl Cadence {
         Self { rate, first: None, intervals: 0 }
     }
 
+    /// Pictures per second, as far as is known.
+    pub(crate) const fn rate(&self) -> f32 {
+        self.rate
+    }
+
     /// Takes the time of the next picture, and gives the new rate where it has changed.
     pub(crate) fn observe(&mut self, time: Time) -> Option<f32> {
         let Some(first) = self.first else {

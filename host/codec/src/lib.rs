@@ -15,6 +15,7 @@ mod decode;
 mod encode;
 mod openh264;
 mod picture;
+mod rate;
 mod reorder;
 mod scale;
 mod settings;

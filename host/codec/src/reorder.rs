@@ -62,6 +62,11 @@ impl<P> Reorder<P> {
         self.keys.get(&id).map(|key| key.time)
     }
 
+    /// How many samples were entered whose pictures have not come back.
+    pub(crate) fn pending(&self) -> usize {
+        self.keys.len()
+    }
+
     /// Takes the picture of an id. Nothing happens for an id that is unknown or was given up.
     pub(crate) fn decoded(&mut self, id: u64, picture: P) {
         let Some(key) = self.keys.remove(&id) else { return };

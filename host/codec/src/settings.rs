@@ -59,7 +59,7 @@ pub enum Speed {
 ///
 /// | here | openh264 |
 /// | --- | --- |
-/// | `bitrate: Some` | `RC_BITRATE_MODE`, quantiser 12 to 51, no frame skipping; `quality` says nothing |
+/// | `bitrate: Some` | `RC_BITRATE_MODE`, quantiser 12 to 42, no frame skipping, corrected by what was really spent; `quality` says nothing |
 /// | `bitrate: None`, visually lossless | constant quantiser 18 |
 /// | `bitrate: None`, high | constant quantiser 23 |
 /// | `bitrate: None`, standard | constant quantiser 28 |
@@ -79,7 +79,8 @@ pub struct VideoSettings {
     pub width: u32,
     /// Rows of luma samples.
     pub height: u32,
-    /// Bits per second to aim at. Without it the quality is held and the bitrate follows from the pictures.
+    /// Bits per second to aim at, over seconds. Without it the quality is held and the bitrate follows from the pictures.
+    /// Pictures too rich for it take more, pictures too plain for it less: there is an end to how coarse and how fine they get.
     pub bitrate: Option<u32>,
     /// Pictures per second to expect. Only a first guess for rate control: the rate is measured from the times of the pictures.
     pub frame_rate: f32,

@@ -94,8 +94,8 @@ impl H264Decoder {
         Ok(())
     }
 
-    fn feed(&mut self, id: u64) -> Result<(), DecodeError> {
-        let time = self.reorder.time(id);
+    /// Decodes the units collected, and takes the pictures that come of it.
+    fn feed(&mut self, id: u64, time: Time) -> Result<(), DecodeError> {
         let (planes, fed) = self.raw.feed(id, &self.units);
         if let Some(planes) = planes {
             accept(&mut self.reorder, self.sequence.size, &planes)?;
@@ -104,10 +104,12 @@ impl H264Decoder {
         if let Some(planes) = planes {
             accept(&mut self.reorder, self.sequence.size, &planes)?;
         }
-        fed.and(completed).map_err(|error| match time {
-            Some(time) => DecodeError::Damaged { time, reason: decoding_state(error) },
-            None => backend(error),
-        })
+        fed.and(completed).map_err(|error| DecodeError::Damaged { time, reason: decoding_state(error) })?;
+        // Every sample is a picture: it has come out, it waits inside, or the library gave up on it without a word.
+        if self.reorder.pending() > self.raw.waiting().map_err(backend)? {
+            return Err(DecodeError::Damaged { time, reason: "no picture came of it".to_owned() });
+        }
+        Ok(())
     }
 }
 
@@ -124,7 +126,7 @@ impl VideoDecoder for H264Decoder {
         }
         let result = collected.and_then(|keyframe| {
             let id = self.reorder.enter(time, keyframe);
-            self.feed(id).inspect_err(|_| self.reorder.lost(id))
+            self.feed(id, time).inspect_err(|_| self.reorder.lost(id))
         });
         if result.is_err() {
             self.renew()?;

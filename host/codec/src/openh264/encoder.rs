@@ -13,11 +13,14 @@ use crate::avc::{Nal, NalKind, write_avc_config};
 use crate::cadence::Cadence;
 use crate::encode::{EncodeError, Packet, VideoConfig, VideoEncoder};
 use crate::picture::{Picture, Size};
+use crate::rate::RateAccount;
 use crate::settings::{Quality, Speed, VideoCodec, VideoSettings, check_bitrate};
 
 /// The library goes no further, lying or standing.
 const MAX_SIDES: (u32, u32) = (3840, 2160);
 const SUPPORTED: &str = "there is an encoder for H.264 up to 3840x2160 or 2160x3840 (openh264)";
+/// The pictures per second that the library's rate control knows; beyond them the account alone holds the bitrate.
+const FRAME_RATES: (f32, f32) = (1.0, 60.0);
 /// Slices, and with them threads, that the library works on at once.
 const MAX_THREADS: u16 = 4;
 
@@ -25,7 +28,8 @@ const MAX_THREADS: u16 = 4;
 pub(crate) struct H264Encoder {
     raw: RawEncoder,
     size: Size,
-    controlled: bool,
+    /// None where a quality is held.
+    account: Option<RateAccount>,
     cadence: Cadence,
     first_time: Option<Time>,
     headers: Option<Headers>,
@@ -49,7 +53,7 @@ impl H264Encoder {
         Ok(Self {
             raw: RawEncoder::new(&params(settings, size)?).map_err(backend)?,
             size,
-            controlled: settings.bitrate.is_some(),
+            account: settings.bitrate.map(RateAccount::new),
             cadence: Cadence::new(settings.frame_rate),
             first_time: None,
             headers: None,
@@ -89,9 +93,9 @@ impl VideoEncoder for H264Encoder {
             return Err(EncodeError::Size { expected: self.size, actual: picture.size() });
         }
         if let Some(rate) = self.cadence.observe(time)
-            && self.controlled
+            && self.account.is_some()
         {
-            self.raw.set_frame_rate(rate).map_err(backend)?;
+            self.raw.set_frame_rate(rate.clamp(FRAME_RATES.0, FRAME_RATES.1)).map_err(backend)?;
         }
         if force_keyframe {
             self.raw.force_keyframe().map_err(backend)?;
@@ -120,15 +124,18 @@ impl VideoEncoder for H264Encoder {
         if data.is_empty() {
             return Err(failed(format!("no packet for the picture at {time}")));
         }
+        let rate = self.cadence.rate();
+        if let Some(bitrate) = self.account.as_mut().and_then(|account| account.spend(data.len() * 8, rate)) {
+            self.raw.set_bitrate(bitrate as i32).map_err(backend)?;
+        }
         out.push(Packet { data: data.freeze(), time, keyframe });
         Ok(())
     }
 
     fn set_bitrate(&mut self, bits_per_second: u32) -> Result<(), EncodeError> {
-        if !self.controlled {
-            return Err(EncodeError::ConstantQuality);
-        }
+        let Some(account) = &mut self.account else { return Err(EncodeError::ConstantQuality) };
         check_bitrate(bits_per_second)?;
+        account.set_target(bits_per_second);
         self.raw.set_bitrate(bits_per_second as i32).map_err(backend)
     }
 
@@ -196,9 +203,9 @@ fn params(settings: &VideoSettings, size: Size) -> Result<SEncParamExt, EncodeEr
             layer.iSpatialBitrate = bitrate as i32;
             params.iTargetBitrate = bitrate as i32;
             params.iRCMode = RC_BITRATE_MODE;
-            // Without a range the library never quantises more than 42, and overshoots low targets.
+            // Beyond 42 its rate control collapses: pictures so coarse are no use for prediction, and the next ones cost more.
             params.iMinQp = 12;
-            params.iMaxQp = 51;
+            params.iMaxQp = 42;
         }
         None => {
             layer.iDLayerQp = match settings.quality {

@@ -9,6 +9,17 @@ use millrace_media::time::{Time, Timescale};
 
 pub(crate) const SCALE: u32 = 90_000;
 
+/// A lavfi source like a camera's: a pan over a rich still of twice the size, with noise that never rests.
+pub(crate) fn pan(width: u32, height: u32, rate: &str) -> String {
+    let still = format!("mandelbrot=size={width}x{height}:start_scale=0.02:rate={rate},trim=end_frame=1");
+    let camera = format!("crop={width}:{height}:x='{width}/2+{width}/3*sin(n/25)':y='{height}/2+{height}/3*cos(n/40)'");
+    format!(
+        "{still},scale={}:{},loop=loop=-1:size=1,setpts=N/({rate})/TB,{camera},noise=alls=2:allf=t,format=yuv420p",
+        width * 2,
+        height * 2,
+    )
+}
+
 /// Runs a tool to its end and gives what it printed.
 pub(crate) fn run(tool: &str, args: &[&str]) -> Vec<u8> {
     let output = Command::new(tool).args(args).output().unwrap_or_else(|e| panic!("{tool} must be installed: {e}"));
@@ -57,8 +68,20 @@ impl Clip {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("clip.mp4");
         let (file, count, scale) = (path.to_str().unwrap(), frames.to_string(), SCALE.to_string());
-        let input =
-            ["-f", "lavfi", "-i", lavfi, "-frames:v", &count, "-c:v", "libx264", "-video_track_timescale", &scale];
+        let input = [
+            "-f",
+            "lavfi",
+            "-i",
+            lavfi,
+            "-frames:v",
+            &count,
+            "-c:v",
+            "libx264",
+            "-pix_fmt",
+            "yuv420p",
+            "-video_track_timescale",
+            &scale,
+        ];
         ffmpeg(&[&input, args, &[file]].concat());
         Self::read(&path, size)
     }

@@ -95,9 +95,8 @@ impl RawDecoder {
         (unsafe { picture(&info) }, check("DecodeFrame2", state))
     }
 
-    /// Takes one picture that waits inside. None when there is none left. Only at the end: the library does not reuse the
-    /// memory of a picture taken this way.
-    pub(in crate::openh264) fn take_remaining(&mut self) -> Result<Option<DecodedPlanes<'_>>, RawError> {
+    /// How many decoded pictures wait inside for their turn.
+    pub(in crate::openh264) fn waiting(&self) -> Result<usize, RawError> {
         let get_option = function!(self.handle, GetOption)?;
         let mut waiting: c_int = 0;
         // SAFETY: this option writes one `int`, during the call.
@@ -105,7 +104,13 @@ impl RawDecoder {
             get_option(self.handle, DECODER_OPTION_NUM_OF_FRAMES_REMAINING_IN_BUFFER, (&raw mut waiting).cast())
         };
         check("GetOption", code)?;
-        if waiting <= 0 {
+        Ok(usize::try_from(waiting).unwrap_or(0))
+    }
+
+    /// Takes one picture that waits inside. None when there is none left. Only at the end: the library does not reuse the
+    /// memory of a picture taken this way.
+    pub(in crate::openh264) fn take_remaining(&mut self) -> Result<Option<DecodedPlanes<'_>>, RawError> {
+        if self.waiting()? == 0 {
             return Ok(None);
         }
         let flush = function!(self.handle, FlushFrame)?;

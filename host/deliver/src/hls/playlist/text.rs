@@ -12,9 +12,9 @@ use crate::hls::segment::{Header, Segment};
 const SKIP_TARGETS: i64 = 6;
 /// Hold-back and parts reach this many target durations back (rfc8216bis, 4.4.3.8 and 6.2.2).
 const EDGE_TARGETS: i64 = 3;
-/// Parts are listed of at most this many segments, the open one included: enough for every hold-back, and what strict parsers take
-/// for three target durations where segments are shorter than one.
-const SEGMENTS_WITH_PARTS: usize = 3;
+/// Parts are listed of at most this many complete segments: enough for every hold-back, and what strict parsers take for three target
+/// durations where segments are shorter than one.
+const COMPLETE_WITH_PARTS: usize = 2;
 
 /// The newest that a playlist contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,8 +101,9 @@ impl MediaPlaylist {
         }
         let edge = Time::from_millis(target * EDGE_TARGETS * 1_000);
         let mut header = skipped.checked_sub(1).map(|last| &placed[last].segment.header);
+        let complete = placed.iter().filter(|entry| entry.segment.complete).count();
         for (index, entry) in placed.iter().enumerate().skip(skipped) {
-            let with_parts = entry.from_start < edge && index + SEGMENTS_WITH_PARTS >= placed.len();
+            let with_parts = entry.from_start < edge && index + COMPLETE_WITH_PARTS >= complete;
             self.write_segment(&mut text, entry.segment, header, with_parts).ok()?;
             header = Some(&entry.segment.header);
         }

@@ -169,12 +169,8 @@ pub(super) struct Checker {
     last: Option<Parsed>,
     /// What is known of every segment that was ever listed complete: address, duration, discontinuity sequence number, date and time.
     known: BTreeMap<u64, (String, f64, u64, String)>,
-    /// The address of the newest header by segment.
-    longest: f64,
     pub(super) versions: usize,
     pub(super) deltas: usize,
-    /// Parts shorter than 85 % are no fault, for sources that cease to be what they were.
-    pub(super) allow_short: bool,
 }
 
 impl Checker {
@@ -229,7 +225,7 @@ impl Checker {
                 assert!(part.duration <= target, "a part of {} s:\n{text}", part.duration);
                 let is_last = index + 1 == segment.parts.len();
                 let before_gap = segment.parts.get(index + 1).is_some_and(|next| next.gap);
-                let may_be_short = is_last || part.gap || before_gap || self.allow_short;
+                let may_be_short = is_last || part.gap || before_gap;
                 assert!(part.duration >= 0.85 * target || may_be_short, "a part of {} s:\n{text}", part.duration);
             }
         }
@@ -248,7 +244,6 @@ impl Checker {
         if parsed.segments[0].number > last.segments[0].number {
             assert!(length >= 3.0 * parsed.target(), "only {length} s are left:\n{text}");
         }
-        self.longest = self.longest.max(length);
     }
 
     /// What a client holds, with the delta update applied, is the whole playlist.

@@ -16,11 +16,22 @@ use crate::write::WriteError;
 /// # Errors
 /// Where there is none, they are too long together, or a head is not that of a chunk.
 pub fn join(parts: &[Media]) -> Result<Media, WriteError> {
-    let first = match parts {
-        [] => return Err(WriteError::Empty),
-        [one] => return Ok(one.clone()),
-        [first, ..] => first,
-    };
+    match parts {
+        [one] => Ok(one.clone()),
+        parts => write(parts),
+    }
+}
+
+/// Writes the head of a chunk anew, after its decode time or its samples have been changed.
+///
+/// # Errors
+/// Where the head is not that of a chunk.
+pub fn rewrite(media: &Media) -> Result<Media, WriteError> {
+    write(std::slice::from_ref(media))
+}
+
+fn write(parts: &[Media]) -> Result<Media, WriteError> {
+    let first = parts.first().ok_or(WriteError::Empty)?;
     let head = Head::read(&first.head)?;
     let mut payload = Payload::default();
     let mut samples = Vec::with_capacity(parts.iter().map(|part| part.samples.len()).sum());

@@ -45,7 +45,7 @@ pub mod write;
 
 pub use fourcc::FourCC;
 pub use header::{CodecConfig, Header, Note, Track, TrackHeader, describe};
-pub use join::{carries_events, join};
+pub use join::{carries_events, join, rewrite};
 pub use reader::{BeforeZero, Chunk, Item, Limits, ReadError, Reader, SegmentType};
 pub use split::split;
 pub use write::{WriteError, with_event};

@@ -39,15 +39,20 @@ mod upload;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use millrace_cmaf::{Header, Limits};
 use millrace_media::{BroadcastName, Bus};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 use crate::pieces::Lengths;
 use arrivals::Arrivals;
@@ -95,6 +100,7 @@ pub struct Ingest {
     book: Mutex<Book>,
     arrivals: Arrivals,
     next_upload: AtomicU64,
+    requests: Mutex<JoinSet<()>>,
 }
 
 #[derive(Default)]
@@ -120,7 +126,15 @@ impl Ingest {
             book: Mutex::default(),
             arrivals: Arrivals::default(),
             next_upload: AtomicU64::new(0),
+            requests: Mutex::default(),
         })
+    }
+
+    /// Ends all that is being published, and the requests that publish it, because the server stops.
+    pub fn stop(&self) {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        let sessions: Vec<_> = self.book().sessions.values().cloned().collect();
+        sessions.iter().for_each(|session| self.close(session, true));
     }
 
     /// How many broadcasts are being published over HTTP.
@@ -148,6 +162,21 @@ impl Ingest {
             ticks.tick().await;
             self.expire();
         }
+    }
+
+    /// Sees a request through, even where its connection closes: a publisher that closes it right behind its last bytes has sent
+    /// them all the same, and whoever runs the connection gives up waiting for the answer before they are read.
+    async fn see_through(&self, request: impl Future<Output = Response> + Send + 'static) -> Response {
+        let (give, answer) = oneshot::channel();
+        {
+            let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+            while requests.try_join_next().is_some() {}
+            requests.spawn(async move {
+                // Nobody may be there to be answered.
+                let _ = give.send(request.await);
+            });
+        }
+        answer.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {

@@ -3,11 +3,12 @@
 //! Video that comes in long fragments is cut at sample boundaries, and before every keyframe. Audio goes in chunks of a length of
 //! its own: longer fragments are cut, and shorter ones, down to a frame each, are put together. Payload slices are shared, not copied.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_cmaf::{ReadError, WriteError};
 use millrace_media::track::Kind;
-use millrace_media::{Media, Time};
+use millrace_media::{Media, Sample, Time};
 
 /// How long pieces are to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct Pieces {
     waiting: Vec<Media>,
     /// Of what waits.
     length: Time,
+    /// Where the last frame of audio ended, and how long it was.
+    last: Option<(Time, Time)>,
 }
 
 impl Pieces {
@@ -51,7 +54,7 @@ impl Pieces {
     pub fn new(kind: Kind, lengths: Lengths) -> Self {
         let gathers = kind == Kind::Audio;
         let longest = Time::from(if gathers { lengths.audio } else { lengths.video });
-        Self { longest, gathers, waiting: Vec::new(), length: Time::zero(longest.scale()) }
+        Self { longest, gathers, waiting: Vec::new(), length: Time::zero(longest.scale()), last: None }
     }
 
     /// Takes media and gives what is ready, in order. At most one chunk of audio less one frame is kept back.
@@ -62,6 +65,7 @@ impl Pieces {
         if !self.gathers {
             return Ok(millrace_cmaf::split(&media, self.longest)?);
         }
+        let media = self.mend(media)?;
         let mut ready = Vec::new();
         let follows = self.waiting.last().is_none_or(|last| last.decode_time + last.duration == media.decode_time);
         let alone = media.duration >= self.longest || millrace_cmaf::carries_events(&media);
@@ -81,6 +85,24 @@ impl Pieces {
             ready.extend(self.flush()?);
         }
         Ok(ready)
+    }
+
+    /// ffmpeg, where it copies audio into fragments of single frames, stamps a frame that follows another at once with the time of
+    /// its end, and with no duration. It began where the one before ended.
+    fn mend(&mut self, media: Media) -> Result<Media, PieceError> {
+        let mended = match (self.last, &*media.samples) {
+            (Some((end, frame)), [sample]) if sample.duration == 0 && media.decode_time == end + frame => {
+                let duration = u32::try_from(frame.ticks()).unwrap_or(0);
+                let samples = Arc::new([Sample { duration, ..*sample }]);
+                millrace_cmaf::rewrite(&Media { decode_time: end, samples, ..media })?
+            }
+            _ => media,
+        };
+        if let Some(sample) = mended.samples.last() {
+            let frame = Time::new(i64::from(sample.duration), mended.decode_time.scale());
+            self.last = Some((mended.decode_time + mended.duration, frame));
+        }
+        Ok(mended)
     }
 
     /// What waits, though it is short.
@@ -149,6 +171,24 @@ mod tests {
         let mut out = pieces.push(aac(0, 1)).unwrap();
         out.extend(pieces.push(aac(1, 10)).unwrap());
         assert_eq!(frames(&out), [1, 4, 4, 2]);
+    }
+
+    #[test]
+    fn frames_that_ffmpeg_stamps_with_their_end_are_mended() {
+        let mut pieces = Pieces::new(Kind::Audio, Lengths::default());
+        let mut out = Vec::new();
+        for n in [0, 1, 2, 3] {
+            let mut media = aac(n, 1);
+            if n % 2 == 1 {
+                media.decode_time = media.decode_time + media.duration;
+                media.samples = [Sample { duration: 0, ..media.samples[0] }].into();
+                media.duration = Time::zero(scale());
+            }
+            out.extend(pieces.push(media).unwrap());
+        }
+        assert_eq!(frames(&out), [4]);
+        assert!(out[0].samples.iter().all(|sample| sample.duration == FRAME));
+        assert_eq!(out[0].duration.ticks(), i64::from(4 * FRAME));
     }
 
     #[test]

@@ -23,15 +23,13 @@ use super::upload::Upload;
 /// `POST` and `PUT`.
 pub(super) async fn send(State(ingest): State<Arc<Ingest>>, Path(path): Path<String>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let result = take(&ingest, &path, &parts, body).await;
-    answer(&path, result)
+    ingest.clone().see_through(async move { answer(&path, take(&ingest, &path, &parts, body).await) }).await
 }
 
 /// `DELETE`.
 pub(super) async fn delete(State(ingest): State<Arc<Ingest>>, Path(path): Path<String>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
-    let result = end(&ingest, &path, &parts).await;
-    answer(&path, result)
+    ingest.clone().see_through(async move { answer(&path, end(&ingest, &path, &parts).await) }).await
 }
 
 fn answer(path: &str, result: Result<(), Refusal>) -> Response {
@@ -76,7 +74,7 @@ async fn take(ingest: &Arc<Ingest>, path: &str, parts: &Parts, body: Body) -> Re
         Class::Mpd | Class::Playlist => take_manifest(ingest, &target, &peer, body).await,
         Class::Point | Class::Piece | Class::Stream => {
             let claim = Claim { upload: ingest.upload_id(), target, peer };
-            Upload::new(ingest, claim).run(body).await
+            Upload::new(ingest.clone(), claim).run(body).await
         }
     }
 }

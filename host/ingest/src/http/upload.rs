@@ -16,8 +16,8 @@ use super::session::{Claim, Session, Step};
 const OVERTAKEN: Duration = Duration::from_secs(2);
 
 /// See the [module](self).
-pub(super) struct Upload<'a> {
-    ingest: &'a Arc<Ingest>,
+pub(super) struct Upload {
+    ingest: Arc<Ingest>,
     claim: Claim,
     session: Option<(Arc<Session>, u64)>,
     /// The header that the request itself brought.
@@ -27,35 +27,40 @@ pub(super) struct Upload<'a> {
     is_last: bool,
 }
 
-impl<'a> Upload<'a> {
-    pub(super) fn new(ingest: &'a Arc<Ingest>, claim: Claim) -> Self {
+impl Upload {
+    pub(super) fn new(ingest: Arc<Ingest>, claim: Claim) -> Self {
         Self { ingest, claim, session: None, header: None, chunks: 0, is_last: false }
     }
 
     /// Reads the body to its end.
     pub(super) async fn run(mut self, body: Body) -> Result<(), Refusal> {
         let result = self.read(body).await;
-        if let Some((session, source)) = self.session.take() {
-            let lost = result.as_ref().is_err_and(Refusal::is_loss);
-            self.leave(&session, source, lost, result.is_ok()).await;
+        let lost = result.as_ref().is_err_and(Refusal::is_loss);
+        let session = self.leave(lost);
+        if let Some((session, source)) = session
+            && self.is_last
+            && result.is_ok()
+            && session.end_source(|id, _| id == source)
+        {
+            self.ingest.finish(&session).await;
         }
         result
     }
 
-    async fn leave(&self, session: &Arc<Session>, source: u64, lost: bool, well: bool) {
-        let is_stream = self.header.is_some() && self.chunks > 0;
-        if self.is_last && well && session.end_source(|id, _| id == source) {
-            session.leave(self.claim.upload, false, false);
-            self.ingest.finish(session).await;
-        } else if session.leave(self.claim.upload, lost, is_stream) && is_stream {
-            self.ingest.close(session, false);
+    /// Gives up the writer's place. The end of a whole stream is the publisher's, where it sends no other.
+    fn leave(&mut self, lost: bool) -> Option<(Arc<Session>, u64)> {
+        let (session, source) = self.session.take()?;
+        let is_stream = self.header.is_some() && self.chunks > 0 && !self.is_last;
+        if session.leave(self.claim.upload, lost, is_stream) && is_stream {
+            self.ingest.close(&session, false);
         }
+        Some((session, source))
     }
 
     async fn read(&mut self, body: Body) -> Result<(), Refusal> {
         let idle = self.ingest.settings.idle_timeout;
-        let arrival = self.ingest.arrivals.announce(self.claim.upload, &self.claim.target);
-        let mut arrival = arrival.map(Some);
+        let ingest = self.ingest.clone();
+        let mut arrival = ingest.arrivals.announce(self.claim.upload, &self.claim.target);
         let mut stream = body.into_data_stream();
         let mut reader = None;
         loop {
@@ -161,5 +166,12 @@ impl<'a> Upload<'a> {
                 }
             }
         }
+    }
+}
+
+impl Drop for Upload {
+    /// Where the request was not read to its end, because the server stops.
+    fn drop(&mut self) {
+        self.leave(true);
     }
 }

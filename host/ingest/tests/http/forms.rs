@@ -68,8 +68,9 @@ async fn streams_of_one_publisher_on_connections_of_their_own() {
     let stage = Stage::new().await;
     let file = stage::file("aac");
     let source = format!("-readrate 4 -i {file}");
-    let video = stage.push_all(&source, &format!("-map 0:v {ENDLESS}"), "live.isml/Streams(video.cmfv)");
-    let audio = stage.push_all(&source, &format!("-map 0:a {ENDLESS}"), "live.isml/Streams%28audio.cmfa%29");
+    let (video, audio) = (format!("-map 0:v {ENDLESS}"), format!("-map 0:a {ENDLESS}"));
+    let video = stage.push_all(&source, &video, "live.isml/Streams(video.cmfv)");
+    let audio = stage.push_all(&source, &audio, "live.isml/Streams%28audio.cmfa%29");
     tokio::join!(video, audio);
     check(&stage.broadcast("live").await, &file, "mp4a.40.2");
 }
@@ -118,7 +119,7 @@ async fn hls_of_one_playlist() {
 #[tokio::test]
 async fn hls_of_a_playlist_for_each_track() {
     hls(
-        "-map 0:v -map 0:a -master_pl_name master.m3u8 -var_stream_map v:0,agroup:a a:0,agroup:a",
+        "-map 0:v -map 0:a -master_pl_name master.m3u8 -var_stream_map v:0,agroup:a\u{a0}a:0,agroup:a",
         "live/me/stream_%v/index.m3u8",
     )
     .await;

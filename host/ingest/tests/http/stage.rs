@@ -19,21 +19,21 @@ use tokio::process::Child;
 use tokio::task::JoinSet;
 
 /// Longer than anything takes, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(30);
 
-pub struct Stage {
-    pub address: SocketAddr,
-    pub bus: Bus,
-    pub ingest: Arc<Ingest>,
+pub(crate) struct Stage {
+    pub(crate) address: SocketAddr,
+    pub(crate) bus: Bus,
+    pub(crate) ingest: Arc<Ingest>,
     _tasks: JoinSet<()>,
 }
 
 impl Stage {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(Settings::default()).await
     }
 
-    pub async fn with(settings: Settings) -> Self {
+    pub(crate) async fn with(settings: Settings) -> Self {
         let bus = Bus::new(bus::Settings::default(), Arc::new(Clock::system()));
         let ingest = Ingest::new(bus.clone(), settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -46,32 +46,34 @@ impl Stage {
         Self { address, bus, ingest, _tasks: tasks }
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}/ingest/{path}", self.address)
     }
 
     /// Pushes `source` with ffmpeg.
-    pub fn push(&self, source: &str, options: &str, path: &str) -> Child {
+    pub(crate) fn push(&self, source: &str, options: &str, path: &str) -> Child {
         let mut command = tokio::process::Command::new("ffmpeg");
         command.args(["-nostdin", "-hide_banner", "-loglevel", "error"]);
-        command.args(source.split_whitespace()).args(options.split_whitespace()).arg(self.url(path));
+        command.args(source.split_ascii_whitespace());
+        // A no-break space stands for a space inside an argument.
+        command.args(options.split_ascii_whitespace().map(|argument| argument.replace('\u{a0}', " "))).arg(self.url(path));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         command.spawn().expect("ffmpeg is installed")
     }
 
     /// Pushes to the end, which has to go well.
-    pub async fn push_all(&self, source: &str, options: &str, path: &str) {
+    pub(crate) async fn push_all(&self, source: &str, options: &str, path: &str) {
         let output = within(self.push(source, options, path).wait_with_output()).await.unwrap();
         assert!(output.status.success(), "ffmpeg: {}", String::from_utf8_lossy(&output.stderr));
     }
 
-    pub async fn broadcast(&self, name: &str) -> Broadcast {
+    pub(crate) async fn broadcast(&self, name: &str) -> Broadcast {
         let name = BroadcastName::new(name).unwrap();
         self.until(|| self.bus.broadcast(&name)).await
     }
 
     /// Waits until the bus shows what is asked for.
-    pub async fn until<T>(&self, mut find: impl FnMut() -> Option<T>) -> T {
+    pub(crate) async fn until<T>(&self, mut find: impl FnMut() -> Option<T>) -> T {
         let mut changes = self.bus.changes();
         within(async {
             loop {
@@ -84,12 +86,12 @@ impl Stage {
         .await
     }
 
-    pub async fn until_state(&self, broadcast: &Broadcast, wanted: impl Fn(State) -> bool) {
+    pub(crate) async fn until_state(&self, broadcast: &Broadcast, wanted: impl Fn(State) -> bool) {
         self.until(|| wanted(broadcast.state()).then_some(())).await;
     }
 
     /// Sends one request with `body` in pieces as they are, and gives status and text of the answer.
-    pub async fn request(&self, head: &str, body: &[u8]) -> (u16, String) {
+    pub(crate) async fn request(&self, head: &str, body: &[u8]) -> (u16, String) {
         let length = format!("Content-Length: {}", body.len());
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream
@@ -101,13 +103,13 @@ impl Stage {
         answer(&mut stream).await
     }
 
-    pub async fn put(&self, path: &str, body: &[u8]) -> (u16, String) {
+    pub(crate) async fn put(&self, path: &str, body: &[u8]) -> (u16, String) {
         self.request(&format!("PUT /ingest/{path} HTTP/1.1"), body).await
     }
 }
 
 /// Reads an answer to the end of the connection.
-pub async fn answer(stream: &mut TcpStream) -> (u16, String) {
+pub(crate) async fn answer(stream: &mut TcpStream) -> (u16, String) {
     let mut text = Vec::new();
     let _ = within(stream.read_to_end(&mut text)).await;
     let text = String::from_utf8_lossy(&text);
@@ -115,7 +117,7 @@ pub async fn answer(stream: &mut TcpStream) -> (u16, String) {
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
-pub async fn within<T>(future: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("it takes too long")
 }
 
@@ -131,7 +133,7 @@ fn run(arguments: &str) -> Output {
 }
 
 /// A file with three seconds of H.264, B-frames included, and of sound, made once.
-pub fn file(audio: &str) -> String {
+pub(crate) fn file(audio: &str) -> String {
     static MADE: OnceLock<Mutex<Vec<String>>> = OnceLock::new();
     let path = format!("{}/{audio}.mp4", env!("CARGO_TARGET_TMPDIR"));
     let mut made = MADE.get_or_init(Mutex::default).lock().unwrap();
@@ -147,7 +149,7 @@ pub fn file(audio: &str) -> String {
 }
 
 /// What ffmpeg writes as MP4.
-pub fn made(arguments: &str) -> Vec<u8> {
+pub(crate) fn made(arguments: &str) -> Vec<u8> {
     // Each caller has a file of its own: tests run side by side.
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -159,7 +161,7 @@ pub fn made(arguments: &str) -> Vec<u8> {
 }
 
 /// The header of some video.
-pub fn header() -> Vec<u8> {
+pub(crate) fn header() -> Vec<u8> {
     let file = made(
         "-f lavfi -i testsrc2=size=64x64:rate=25 -t 0.1 -c:v libx264 -preset ultrafast -pix_fmt yuv420p \
          -movflags +cmaf+empty_moov+default_base_moof+frag_keyframe",
@@ -169,7 +171,7 @@ pub fn header() -> Vec<u8> {
 }
 
 /// Size and checksum of every packet of one stream of a file.
-pub fn packets(file: &str, stream: &str) -> Vec<(usize, u32)> {
+pub(crate) fn packets(file: &str, stream: &str) -> Vec<(usize, u32)> {
     let output = run(&format!("-i {file} -map 0:{stream} -c copy -f framecrc -"));
     let text = String::from_utf8(output.stdout).unwrap();
     let fields = text.lines().filter(|line| !line.starts_with('#')).map(|line| line.split(',').map(str::trim));
@@ -192,7 +194,7 @@ fn checksum(bytes: &[u8]) -> u32 {
 }
 
 /// Size and checksum of every sample.
-pub fn samples(fragments: &[Fragment]) -> Vec<(usize, u32)> {
+pub(crate) fn samples(fragments: &[Fragment]) -> Vec<(usize, u32)> {
     let of = |fragment: &Fragment| -> Vec<_> {
         let bytes = |s: &millrace_media::Sample| fragment.payload.contiguous(s.offset, s.size).unwrap();
         fragment.samples.iter().map(|s| (s.size as usize, checksum(&bytes(s)))).collect()
@@ -201,7 +203,7 @@ pub fn samples(fragments: &[Fragment]) -> Vec<(usize, u32)> {
 }
 
 /// The track, after checking that its fragments follow each other without a hole and its groups begin as they should.
-pub fn sound(broadcast: &Broadcast, name: &str) -> (Track, Vec<Fragment>) {
+pub(crate) fn sound(broadcast: &Broadcast, name: &str) -> (Track, Vec<Fragment>) {
     let track = broadcast.track(name).unwrap_or_else(|| panic!("no {name}: {:?}", broadcast.tracks()));
     let fragments = track.held();
     let is_video = track.info().unwrap().kind() == Kind::Video;
@@ -220,7 +222,7 @@ pub fn sound(broadcast: &Broadcast, name: &str) -> (Track, Vec<Fragment>) {
 }
 
 /// How much later the first sound comes than the first picture.
-pub fn skew(broadcast: &Broadcast) -> Time {
+pub(crate) fn skew(broadcast: &Broadcast) -> Time {
     let first = |name: &str| {
         let (_, fragments) = sound(broadcast, name);
         fragments.iter().map(|fragment| fragment.presentation_time).min().unwrap()
@@ -228,5 +230,5 @@ pub fn skew(broadcast: &Broadcast) -> Time {
     first("audio") - first("video")
 }
 
-pub const ENDLESS: &str =
+pub(crate) const ENDLESS: &str =
     "-c copy -movflags +cmaf+empty_moov+separate_moof+default_base_moof+frag_every_frame -f mp4 -method POST";

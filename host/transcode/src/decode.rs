@@ -11,7 +11,7 @@ mod worker;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use millrace_codec::Picture;
+use millrace_codec::{Colour, Picture};
 use millrace_media::calendar::Group;
 use millrace_media::track::{Consumer, Event, Next, Start, Track};
 use millrace_media::{Fragment, Time};
@@ -72,6 +72,8 @@ impl Decoders {
 /// The handle that encoders share. The decoder's thread ends when the last is dropped.
 pub(crate) struct SourceDecoder {
     shared: Arc<Shared>,
+    /// What the source's samples mean, where it says so: a rung of another size must say the same.
+    colour: Option<Colour>,
     feed: Mutex<Feed>,
 }
 
@@ -106,6 +108,7 @@ impl SourceDecoder {
         let info = track.info().ok_or_else(|| EncodeError::Invalid("the source has no CMAF header yet".into()))?;
         // Opened once here so that a track nobody can decode is refused at once, with the reason.
         let decoder = worker::open(&info)?;
+        let colour = decoder.colour();
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             work: Condvar::new(),
@@ -118,7 +121,11 @@ impl SourceDecoder {
             .name("decode".into())
             .spawn(move || worker.run())
             .map_err(|error| EncodeError::Overloaded(format!("no thread for the decoder: {error}")))?;
-        Ok(Self { shared, feed: Mutex::new(Feed { consumer, fed: None }) })
+        Ok(Self { shared, colour, feed: Mutex::new(Feed { consumer, fed: None }) })
+    }
+
+    pub(crate) fn colour(&self) -> Option<Colour> {
+        self.colour
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

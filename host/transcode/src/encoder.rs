@@ -104,8 +104,9 @@ impl Encoders {
         }
         let info =
             self.0.track.info().ok_or_else(|| EncodeError::Invalid("the source has no CMAF header yet".into()))?;
-        let backend = open_video_encoder(&settings)?;
         let decoder = self.0.decoders.get(&self.0.track)?;
+        let settings = VideoSettings { colour: settings.colour.or(decoder.colour()), ..settings };
+        let backend = open_video_encoder(&settings)?;
         let output = self.0.outputs.open(name)?;
         let encoder = rung::start(rung::Parts {
             decoder,

@@ -27,7 +27,7 @@ pub struct Window {
 
 impl Default for Window {
     fn default() -> Self {
-        Self { duration: Duration::from_secs(30), bytes: 256 << 20 }
+        Self { duration: Duration::from_secs(60), bytes: 256 << 20 }
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Window {
 
 impl Default for Window {
     fn default() -> Self {
-        Self { duration: Duration::from_secs(30), bytes: ByteSize::mib(256) }
+        Self { duration: Duration::from_secs(60), bytes: ByteSize::mib(256) }
     }
 }
 

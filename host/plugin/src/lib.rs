@@ -1,1 +1,30 @@
-//! Placeholder
+//! The component host: plugins in WebAssembly, behind the contract in `wit/`.
+//!
+//! [`Plugins`] is the engine they share: its compiler, its pool of instances and its threads. [Loading](Plugins::load) a plugin gives a
+//! [`PluginFactory`], a transcoder factory like any native one. Each transcoder it makes is an instance with a store of its own, so that one
+//! that traps, loops or hoards takes nothing with it but itself.
+//!
+//! What a plugin may take is in its [`Limits`]; what it is told comes from [`PluginSettings`]. It is given what its world imports, and
+//! nothing else.
+
+mod bindings;
+mod clock;
+mod engine;
+mod factory;
+mod fault;
+mod imports;
+mod instance;
+mod limits;
+mod load;
+mod metrics;
+mod rate;
+mod settings;
+mod state;
+mod text;
+mod threads;
+mod transcoder;
+
+pub use engine::{EngineError, EngineSettings, Plugins};
+pub use factory::{Descriptor, PluginFactory};
+pub use load::{LoadError, LoadFault};
+pub use settings::{BroadcastFilter, Limits, PluginSettings};

@@ -36,9 +36,9 @@ fn componentize(module: &Path, component: &Path) -> anyhow::Result<()> {
         .module(&core)
         .and_then(|mut encoder| encoder.encode())
         .with_context(|| format!("no component can be made of {}", module.display()))?;
-    // Renamed into place, so that whoever reads it never finds half of it.
+    // Renamed into place, so that whoever reads it never finds half of it, also where several of these run at once.
     let mut unfinished = component.as_os_str().to_owned();
-    unfinished.push(".unfinished");
+    unfinished.push(format!(".{}", std::process::id()));
     let unfinished = PathBuf::from(unfinished);
     fs::write(&unfinished, encoded).with_context(|| format!("cannot write {}", unfinished.display()))?;
     fs::rename(&unfinished, component).with_context(|| format!("cannot write {}", component.display()))

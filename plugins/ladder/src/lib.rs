@@ -29,13 +29,12 @@ impl Guest for Ladder {
         })
     }
 
-    fn start(track: Track, rendition: Option<Rendition>, _settings: String, _why: Reason) -> Result<Decision, Error> {
-        let (Some(rendition), Some(source)) = (rendition, track.video()) else { return Ok(Decision::Decline) };
-        if rendition.width() > source.width || rendition.height() > source.height {
+    fn start(_track: Track, rendition: Option<Rendition>, _settings: String, _why: Reason) -> Result<Decision, Error> {
+        let Some(rendition) = rendition else { return Ok(Decision::Decline) };
+        let Some(settings) = rendition.video() else {
             host::log(Level::Debug, "larger than the source: declined");
             return Ok(Decision::Decline);
-        }
-        let Some(settings) = rendition.video() else { return Ok(Decision::Decline) };
+        };
         // An instance that follows one lost to a fault finds the encoder running.
         let encoder = VideoEncoder::open(&rendition.name(), &settings)?;
         ENCODER.with(|cell| cell.set(encoder)).map_err(|_| Error::Failed("started twice".into()))?;

@@ -1,0 +1,197 @@
+//! From a file to a factory.
+//!
+//! Everything that can be wrong with a plugin before it sees media is found here, and said in a sentence: the operator may have nothing but
+//! the file.
+
+mod check;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::io::AsyncReadExt;
+use wasmtime::component::Component;
+
+use crate::bindings::TranscoderPluginPre;
+use crate::engine::{Plugins, Shared};
+use crate::factory::PluginFactory;
+use crate::fault::in_words;
+use crate::instance::Instance;
+use crate::metrics::Metrics;
+use crate::settings::{Limits, PluginSettings};
+use crate::state::State;
+use crate::text::tidy;
+
+/// The longest component that is read, in bytes.
+const MAX_COMPONENT: u64 = 64 << 20;
+
+/// Why a plugin was not loaded.
+#[derive(Debug, thiserror::Error)]
+#[error("the plugin `{plugin}` ({}) {fault}", path.display())]
+pub struct LoadError {
+    /// As the operator named it.
+    pub plugin: String,
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong.
+    #[source]
+    pub fault: LoadFault,
+}
+
+/// What is wrong with a plugin.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadFault {
+    /// The file cannot be read.
+    #[error("cannot be read: {0}")]
+    Read(#[source] std::io::Error),
+    /// The file is too long.
+    #[error("is longer than {MAX_COMPONENT} bytes")]
+    TooLong,
+    /// The file is something else.
+    #[error("is not a WebAssembly component")]
+    NotAComponent,
+    /// The file is a core module.
+    #[error("is a core WebAssembly module and not a component: `componentize IN.wasm OUT.wasm` makes one of it")]
+    CoreModule,
+    /// It cannot be compiled, or is too large for the pool of instances.
+    #[error("cannot be compiled: {0}")]
+    Compile(String),
+    /// It is not of the world that plugins are of.
+    #[error("is not of the world `transcoder-plugin`: it does not export `{missing}` (it exports {exports})")]
+    WrongWorld {
+        /// What it would have to export.
+        missing: String,
+        /// What it exports, in words.
+        exports: String,
+    },
+    /// It imports what plugins are not given.
+    #[error("asks for `{0}`, which this host does not give to plugins")]
+    Import(String),
+    /// Its imports or exports are of other types than the contract's.
+    #[error("does not fit the contract: {0}")]
+    Contract(String),
+    /// A limit is beyond what the engine was set up for.
+    #[error("is allowed {given} {what}, and the engine is set up for {most}")]
+    Limit {
+        /// Of what.
+        what: &'static str,
+        /// As configured.
+        given: usize,
+        /// The most any plugin may be given.
+        most: usize,
+    },
+    /// Its settings are not a JSON object.
+    #[error("has settings that are not a table of keys and values")]
+    Settings,
+    /// It was lost while it described itself.
+    #[error("cannot describe itself: it {0}")]
+    Describe(#[source] millrace_transcode::factory::Fault),
+    /// It refuses its settings.
+    #[error("refuses its settings: {0}")]
+    Refused(String),
+    /// What it says of itself is not as the contract has it.
+    #[error("describes itself with an invalid {what} {value:?} (expected {expected})")]
+    Descriptor {
+        /// Of what.
+        what: &'static str,
+        /// As the plugin gave it.
+        value: String,
+        /// What the contract says.
+        expected: &'static str,
+    },
+    /// The engine has ended.
+    #[error("was not loaded: the plugin engine has ended")]
+    Ended,
+}
+
+/// A plugin that is compiled and linked.
+pub(crate) struct Loaded {
+    pub(crate) name: String,
+    /// JSON.
+    pub(crate) settings: String,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Metrics,
+    pub(crate) pre: TranscoderPluginPre<State>,
+    pub(crate) engine: Arc<Shared>,
+}
+
+impl Plugins {
+    /// Loads the plugin in a file: compiles it, links it, and lets it describe itself.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, is not a component of the right world, asks for what plugins are not given, cannot be compiled, or does
+    /// not describe itself properly.
+    pub async fn load(&self, settings: PluginSettings) -> Result<Arc<PluginFactory>, LoadError> {
+        match read(&settings.path).await {
+            Ok(bytes) => self.load_bytes(settings, bytes).await,
+            Err(fault) => Err(blame(&settings, fault)),
+        }
+    }
+
+    /// Loads a plugin whose bytes are here already. The path of `settings` only names it in errors.
+    ///
+    /// # Errors
+    /// As [`Plugins::load`].
+    pub async fn load_bytes(
+        &self,
+        settings: PluginSettings,
+        bytes: impl AsRef<[u8]> + Send + 'static,
+    ) -> Result<Arc<PluginFactory>, LoadError> {
+        self.prepare(&settings, bytes).await.map(Arc::new).map_err(|fault| blame(&settings, fault))
+    }
+
+    async fn prepare(
+        &self,
+        settings: &PluginSettings,
+        bytes: impl AsRef<[u8]> + Send + 'static,
+    ) -> Result<PluginFactory, LoadFault> {
+        check::limits(&settings.limits, &self.0.settings)?;
+        if !settings.settings.is_object() {
+            return Err(LoadFault::Settings);
+        }
+        let engine = self.0.clone();
+        // Compiling takes tens of milliseconds and more, on as many threads as there are.
+        let compiled = tokio::task::spawn_blocking(move || link(&engine, bytes.as_ref()));
+        let plugin = Arc::new(Loaded {
+            name: settings.name.clone(),
+            settings: settings.settings.to_string(),
+            limits: settings.limits,
+            metrics: Metrics::new(&settings.name),
+            pre: compiled.await.map_err(|_| LoadFault::Ended)??,
+            engine: self.0.clone(),
+        });
+        let described = {
+            let plugin = plugin.clone();
+            async move { Instance::new(&plugin, None).await?.describe(&plugin.settings).await }
+        };
+        let described = self.0.threads.run(described).await.map_err(|_| LoadFault::Ended)?;
+        let described = described.map_err(LoadFault::Describe)?;
+        let descriptor = described.map_err(|error| LoadFault::Refused(tidy(&in_words(&error))))?;
+        Ok(PluginFactory {
+            plugin,
+            descriptor: check::descriptor(descriptor)?,
+            broadcasts: settings.broadcasts.clone(),
+            breaker: settings.breaker,
+        })
+    }
+}
+
+fn blame(settings: &PluginSettings, fault: LoadFault) -> LoadError {
+    LoadError { plugin: settings.name.clone(), path: settings.path.clone(), fault }
+}
+
+async fn read(path: &Path) -> Result<Vec<u8>, LoadFault> {
+    let file = tokio::fs::File::open(path).await.map_err(LoadFault::Read)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_COMPONENT + 1).read_to_end(&mut bytes).await.map_err(LoadFault::Read)?;
+    if bytes.len() as u64 > MAX_COMPONENT { Err(LoadFault::TooLong) } else { Ok(bytes) }
+}
+
+fn link(shared: &Shared, bytes: &[u8]) -> Result<TranscoderPluginPre<State>, LoadFault> {
+    check::preamble(bytes)?;
+    let component = Component::from_binary(&shared.engine, bytes)
+        .map_err(|error| LoadFault::Compile(tidy(&format!("{error:#}"))))?;
+    check::world(&shared.engine, &component)?;
+    let contract = |error: wasmtime::Error| LoadFault::Contract(tidy(&format!("{error:#}")));
+    let pre = shared.linker.instantiate_pre(&component).map_err(contract)?;
+    TranscoderPluginPre::new(pre).map_err(contract)
+}

@@ -1,0 +1,76 @@
+//! An allowance that fills at a steady rate. Time is an argument.
+
+use std::time::{Duration, Instant};
+
+/// Lets `per_second` units through on average, and up to `burst` at once. What goes through may leave it in debt: then the next has to wait.
+#[derive(Clone, Debug)]
+pub(crate) struct Allowance {
+    per_second: f64,
+    burst: f64,
+    left: f64,
+    at: Option<Instant>,
+}
+
+impl Allowance {
+    pub(crate) fn new(per_second: u64, burst: u64) -> Self {
+        let burst = burst as f64;
+        Self { per_second: per_second.max(1) as f64, burst, left: burst, at: None }
+    }
+
+    fn fill(&mut self, now: Instant) {
+        let since = self.at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        self.at = Some(now);
+        self.left = (self.left + since.as_secs_f64() * self.per_second).min(self.burst);
+    }
+
+    /// Takes `units`, and says how long to wait before using them.
+    pub(crate) fn take(&mut self, units: u64, now: Instant) -> Duration {
+        self.fill(now);
+        let debt = -self.left.min(0.0);
+        self.left -= units as f64;
+        Duration::try_from_secs_f64(debt / self.per_second).unwrap_or(Duration::MAX)
+    }
+
+    /// Takes one unit if it is there.
+    pub(crate) fn try_take(&mut self, now: Instant) -> bool {
+        self.fill(now);
+        let there = self.left >= 1.0;
+        if there {
+            self.left -= 1.0;
+        }
+        there
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_goes_through_and_its_debt_is_waited_for() {
+        let start = Instant::now();
+        let mut rate = Allowance::new(100, 200);
+        assert_eq!(rate.take(150, start), Duration::ZERO);
+        assert_eq!(rate.take(150, start), Duration::ZERO);
+        assert_eq!(rate.take(1, start), Duration::from_secs(1));
+        assert_eq!(rate.take(1, start + Duration::from_secs(10)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_steady_rate_never_waits() {
+        let start = Instant::now();
+        let mut rate = Allowance::new(1_000, 1_000);
+        for second in 0..100 {
+            assert_eq!(rate.take(1_000, start + Duration::from_secs(second)), Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn what_is_not_there_cannot_be_taken() {
+        let start = Instant::now();
+        let mut rate = Allowance::new(10, 2);
+        assert!(rate.try_take(start) && rate.try_take(start));
+        assert!(!rate.try_take(start));
+        assert!(rate.try_take(start + Duration::from_millis(100)));
+    }
+}

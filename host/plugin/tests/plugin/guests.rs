@@ -1,0 +1,38 @@
+//! Builds the plugins that the tests load, as `make plugins` does, and in the same place.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+/// The component of the plugin of this name: `misbehave` of the tests, or one of those in `plugins/`.
+pub(crate) fn component(name: &str) -> Vec<u8> {
+    static BUILT: Mutex<Option<HashMap<String, Vec<u8>>>> = Mutex::new(None);
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    built.get_or_insert_default().entry(name.to_owned()).or_insert_with(|| build(name)).clone()
+}
+
+fn build(name: &str) -> Vec<u8> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let plugins = here.join("../../plugins");
+    let guest = if name == "misbehave" { here.join("tests/guests/misbehave") } else { plugins.join(name) };
+    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let target = scratch.with_file_name("guests");
+    run(cargo("build", &guest, &target).args(["--release", "--target", "wasm32-unknown-unknown"]));
+    let module = target.join("wasm32-unknown-unknown/release").join(format!("{}.wasm", name.replace('-', "_")));
+    let component: PathBuf = scratch.join(format!("{name}.wasm"));
+    run(cargo("run", &plugins.join("componentize"), &target).arg("--").args([&module, &component]));
+    std::fs::read(component).unwrap()
+}
+
+fn cargo(what: &str, package: &Path, target: &Path) -> Command {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.arg(what).arg("--quiet").arg("--manifest-path").arg(package.join("Cargo.toml"));
+    cargo.arg("--target-dir").arg(target);
+    cargo
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}

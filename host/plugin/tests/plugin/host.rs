@@ -1,0 +1,133 @@
+//! The engine, a bus and a runner, with what the tests ask of them.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use millrace_codec::{VideoCodec, VideoSettings};
+use millrace_media::calendar::Group;
+use millrace_media::track::{Event, Kind, Start};
+use millrace_media::{Broadcast, Fragment};
+use millrace_plugin::{EngineSettings, LoadError, PluginFactory, PluginSettings, Plugins};
+use millrace_transcode::factory::{Breaker, Context, Factory, Fault, Scope, Transcoder};
+use millrace_transcode::stats::Stats;
+use millrace_transcode::{Ladder, Rendition, Runner};
+
+use crate::guests::component;
+
+/// One thread: whoever holds it up holds up everybody.
+pub(crate) fn engine() -> Plugins {
+    Plugins::new(EngineSettings { threads: 1, max_instances: 16, ..EngineSettings::default() }).unwrap()
+}
+
+/// `misbehave`, told what to do, and named after that.
+pub(crate) fn misbehave(what: &str) -> PluginSettings {
+    let mut settings = PluginSettings::new(what, "misbehave.wasm");
+    settings.settings = serde_json::json!({ "do": what });
+    settings
+}
+
+pub(crate) async fn load(plugins: &Plugins, settings: PluginSettings) -> Result<Arc<PluginFactory>, LoadError> {
+    plugins.load_bytes(settings, component("misbehave")).await
+}
+
+pub(crate) async fn shipped(plugins: &Plugins, name: &str) -> Arc<PluginFactory> {
+    plugins.load_bytes(PluginSettings::new(name, format!("{name}.wasm")), component(name)).await.unwrap()
+}
+
+pub(crate) fn ladder(name: &str, width: u32, height: u32) -> Ladder {
+    let video = VideoSettings { bitrate: Some(200_000), ..VideoSettings::new(VideoCodec::H264, width, height) };
+    let rendition = Rendition { name: name.into(), video, audio_bitrate: 64_000 };
+    Ladder { applies_to: Arc::new(|_| true), renditions: vec![Arc::new(rendition)] }
+}
+
+/// A factory whose faults are written down.
+pub(crate) struct Observed {
+    factory: Arc<PluginFactory>,
+    faults: Arc<Mutex<Vec<Fault>>>,
+}
+
+struct ObservedTranscoder {
+    transcoder: Box<dyn Transcoder>,
+    faults: Arc<Mutex<Vec<Fault>>>,
+}
+
+impl Observed {
+    pub(crate) fn new(factory: Arc<PluginFactory>) -> Arc<Self> {
+        Arc::new(Self { factory, faults: Arc::default() })
+    }
+
+    pub(crate) fn faults(&self) -> Vec<Fault> {
+        self.faults.lock().unwrap().clone()
+    }
+}
+
+fn note<T>(faults: &Mutex<Vec<Fault>>, done: Result<T, Fault>) -> Result<T, Fault> {
+    done.inspect_err(|fault| faults.lock().unwrap().push(fault.clone()))
+}
+
+#[async_trait]
+impl Factory for Observed {
+    fn name(&self) -> &str {
+        self.factory.name()
+    }
+    fn scope(&self) -> Scope {
+        self.factory.scope()
+    }
+    fn kinds(&self) -> &[Kind] {
+        self.factory.kinds()
+    }
+    fn breaker(&self) -> Breaker {
+        self.factory.breaker()
+    }
+    async fn start(&self, context: Context) -> Result<Option<Box<dyn Transcoder>>, Fault> {
+        let started = note(&self.faults, self.factory.start(context).await)?;
+        let faults = self.faults.clone();
+        Ok(started.map(|transcoder| Box::new(ObservedTranscoder { transcoder, faults }) as Box<dyn Transcoder>))
+    }
+}
+
+#[async_trait]
+impl Transcoder for ObservedTranscoder {
+    async fn fragment(&mut self, fragment: &Fragment) -> Result<(), Fault> {
+        note(&self.faults, self.transcoder.fragment(fragment).await)
+    }
+    async fn gap(&mut self, next: Group, skipped: u64) -> Result<(), Fault> {
+        note(&self.faults, self.transcoder.gap(next, skipped).await)
+    }
+    async fn stop(&mut self) -> Result<(), Fault> {
+        note(&self.faults, self.transcoder.stop().await)
+    }
+}
+
+/// The counts of the one transcoder of a factory.
+pub(crate) fn stats(runner: &Runner, factory: &str) -> Stats {
+    runner.stats().into_iter().find(|(key, _)| &*key.factory == factory).map(|(_, stats)| stats).unwrap_or_default()
+}
+
+/// The first `count` fragments of a track, which may have yet to come.
+pub(crate) async fn read(broadcast: &Broadcast, track: &str, count: usize) -> Vec<Fragment> {
+    until(&format!("{track} is there"), || broadcast.track(track).is_some()).await;
+    let mut consumer = broadcast.track(track).unwrap().subscribe(Start::OldestGroup);
+    let mut read = Vec::new();
+    while read.len() < count {
+        let next = tokio::time::timeout(Duration::from_secs(60), consumer.next()).await;
+        match next.unwrap_or_else(|_| panic!("{track} has {} of {count} fragments", read.len())) {
+            Some(Event::Fragment(fragment)) => read.push(fragment),
+            Some(Event::Gap { skipped, .. }) => panic!("{skipped} fragments skipped"),
+            None => break,
+        }
+    }
+    read
+}
+
+/// Waits until `condition` holds.
+pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    for _ in 0..6_000 {
+        if condition() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never: {what}");
+}

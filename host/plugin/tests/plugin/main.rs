@@ -1,0 +1,9 @@
+//! Plugins as an operator meets them: loaded from components built here, run by the runner on a real bus.
+
+mod contract;
+mod guests;
+mod host;
+mod ladder;
+mod load;
+mod misbehave;
+mod source;

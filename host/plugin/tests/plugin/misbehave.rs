@@ -1,0 +1,196 @@
+//! Plugins that trap, loop and hoard: each is counted and contained, and a healthy one beside it, on the same single thread, loses nothing.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use millrace_plugin::{Limits, PluginSettings};
+use millrace_transcode::Runner;
+use millrace_transcode::factory::{Factory, Fault};
+
+use crate::host::{Observed, engine, load, misbehave, read, shipped, stats, until};
+use crate::source::{GROUP, Source, bus};
+
+/// Enough for several groups.
+const FRAGMENTS: usize = 3 * GROUP as usize;
+
+/// Runs a plugin beside a healthy one until that has copied every fragment and `enough` holds of the first one's faults. Gives those faults.
+async fn beside_a_healthy_one(settings: PluginSettings, size: usize, enough: impl Fn(&[Fault]) -> bool) -> Vec<Fault> {
+    let plugins = engine();
+    let bad = Observed::new(load(&plugins, settings).await.unwrap());
+    let factories: Vec<Arc<dyn Factory>> = vec![bad.clone(), shipped(&plugins, "passthrough").await];
+    let bus = bus();
+    let runner = Runner::start(&bus, factories, vec![]);
+    let mut source = Source::of_size(&bus, size);
+    let written = source.write(FRAGMENTS);
+    let copied = read(&source.broadcast(), "video-copy", FRAGMENTS).await;
+    for (copy, original) in copied.iter().zip(&written) {
+        assert_eq!((copy.place().group, copy.place().object), (original.place().group, original.place().object));
+    }
+    until("the faults are there", || enough(&bad.faults())).await;
+    source.finish();
+    runner.shutdown().await;
+    assert_eq!(stats(&runner, "passthrough").skipped, 0);
+    bad.faults()
+}
+
+fn text(fault: &Fault) -> &str {
+    match fault {
+        Fault::Returned(text) | Fault::Lost(text) => text,
+    }
+}
+
+fn patient() -> Limits {
+    Limits { call_time: Duration::from_secs(20), ..Limits::default() }
+}
+
+fn impatient() -> Limits {
+    Limits { call_time: Duration::from_millis(20), ..Limits::default() }
+}
+
+#[tokio::test]
+async fn trapping_at_start() {
+    let faults = beside_a_healthy_one(misbehave("trap-at-start"), 1000, |faults| faults.len() == 3).await;
+    let trapped = Fault::Lost("`start` trapped: wasm `unreachable` instruction executed".into());
+    assert_eq!(faults, [trapped.clone(), trapped.clone(), trapped]);
+}
+
+#[tokio::test]
+async fn trapping_on_every_third_fragment() {
+    let faults = beside_a_healthy_one(misbehave("trap-every-third"), 1000, |faults| faults.len() == 3).await;
+    assert_eq!(text(&faults[0]), "`on-fragment` trapped: wasm `unreachable` instruction executed");
+    assert!(faults.iter().all(|fault| matches!(fault, Fault::Lost(_))));
+}
+
+#[tokio::test]
+async fn an_instance_that_follows_a_fault_goes_on_with_the_same_output() {
+    let plugins = engine();
+    let bus = bus();
+    let factory = load(&plugins, misbehave("trap-every-third")).await.unwrap();
+    let runner = Runner::start(&bus, vec![factory], vec![]);
+    let mut source = Source::of_size(&bus, 1000);
+    let written = source.write(FRAGMENTS);
+    // Two of each group: the third traps, and the next instance starts with the next group.
+    let copied = read(&source.broadcast(), "video-trap-every-third", 6).await;
+    let places: Vec<_> = copied.iter().map(|copy| (copy.place().group.0, copy.place().object)).collect();
+    let first = written[0].place().group.0;
+    assert_eq!(places, [(first, 0), (first, 1), (first + 1, 0), (first + 1, 1), (first + 2, 0), (first + 2, 1)]);
+    let told = |why: &str| source.broadcast().track(&format!("why-{why}")).is_some();
+    assert!(told("Fresh") && told("AfterFault"));
+    runner.shutdown().await;
+}
+
+#[tokio::test]
+async fn looping_at_start() {
+    let settings = PluginSettings { limits: impatient(), ..misbehave("loop-at-start") };
+    let faults = beside_a_healthy_one(settings, 1000, |faults| !faults.is_empty()).await;
+    assert_eq!(text(&faults[0]), "`start` took more than its limit of 20 ms of CPU time");
+}
+
+#[tokio::test]
+async fn looping_for_ever_on_a_fragment() {
+    let settings = PluginSettings { limits: impatient(), ..misbehave("loop") };
+    let faults = beside_a_healthy_one(settings, 1000, |faults| faults.len() == 3).await;
+    assert_eq!(text(&faults[0]), "`on-fragment` took more than its limit of 20 ms of CPU time");
+}
+
+#[tokio::test]
+async fn others_go_on_while_one_loops() {
+    let plugins = engine();
+    let limits = Limits { call_time: Duration::from_secs(3_600), ..Limits::default() };
+    let bad = Observed::new(load(&plugins, PluginSettings { limits, ..misbehave("loop") }).await.unwrap());
+    let factories: Vec<Arc<dyn Factory>> = vec![bad.clone(), shipped(&plugins, "passthrough").await];
+    let bus = bus();
+    let runner = Runner::start(&bus, factories, vec![]);
+    let mut source = Source::of_size(&bus, 1000);
+    source.write(1);
+    until("it loops", || stats(&runner, "loop").fragments == 1).await;
+    source.write(FRAGMENTS);
+    assert_eq!(read(&source.broadcast(), "video-copy", 1 + FRAGMENTS).await.len(), 1 + FRAGMENTS);
+    assert_eq!(bad.faults(), []);
+    // Given up in the middle of its call: the instance ends with it.
+    drop(runner);
+}
+
+#[tokio::test]
+async fn allocating_four_gibibytes() {
+    let settings = PluginSettings { limits: patient(), ..misbehave("allocate") };
+    let faults = beside_a_healthy_one(settings, 1000, |faults| faults.len() == 3).await;
+    let text = text(&faults[0]);
+    assert!(text.starts_with("`on-fragment` trapped: "), "{text}");
+    assert!(
+        text.contains("; it was refused ") && text.ends_with(" bytes of memory where its limit is 67108864"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn keeping_every_handle() {
+    let settings = PluginSettings { limits: patient(), ..misbehave("keep") };
+    let faults = beside_a_healthy_one(settings, 1000, |faults| faults.len() == FRAGMENTS).await;
+    let full = "`on-fragment`: overloaded: the plugin holds as many handles as it may: 1024";
+    assert_eq!(faults, vec![Fault::Returned(full.into()); FRAGMENTS]);
+}
+
+#[tokio::test]
+async fn keeping_more_memory_than_allowed() {
+    let limits = Limits { pinned: 1 << 20, ..patient() };
+    let settings = PluginSettings { limits, ..misbehave("keep") };
+    let faults = beside_a_healthy_one(settings, 100_000, |faults| faults.len() == FRAGMENTS).await;
+    let text = text(&faults[0]);
+    assert!(text.starts_with("`on-fragment`: overloaded: the plugin's handles would keep "), "{text}");
+    assert!(text.ends_with(" bytes in memory where its limit is 1048576"), "{text}");
+}
+
+#[tokio::test]
+async fn returning_an_error() {
+    let faults = beside_a_healthy_one(misbehave("error"), 1000, |faults| faults.len() == FRAGMENTS).await;
+    assert_eq!(faults[0], Fault::Returned("`on-fragment`: failed: on purpose and on two lines".into()));
+}
+
+#[tokio::test]
+async fn failing_to_stop() {
+    let faults = beside_a_healthy_one(misbehave("trap-at-stop"), 1000, |_| true).await;
+    assert_eq!(faults, [Fault::Lost("`stop` trapped: wasm `unreachable` instruction executed".into())]);
+    let faults = beside_a_healthy_one(misbehave("error-at-stop"), 1000, |_| true).await;
+    assert_eq!(faults, [Fault::Returned("`stop`: failed: on purpose".into())]);
+}
+
+#[tokio::test]
+async fn flooding_the_log() {
+    let settings = PluginSettings { limits: patient(), ..misbehave("log") };
+    assert_eq!(beside_a_healthy_one(settings, 1000, |_| true).await, []);
+}
+
+#[tokio::test]
+async fn flooding_the_output_is_slowed_down_and_waiting_is_not_the_guests_time() {
+    let plugins = engine();
+    // Bursts of two seconds: the first ten fragments go through at once, and each of the others waits for about a fifth of a second.
+    let limits = Limits { call_time: Duration::from_millis(20), output_rate: 8 * 50_000, ..Limits::default() };
+    let settings = PluginSettings { limits, ..misbehave("slow") };
+    let slow = Observed::new(load(&plugins, settings).await.unwrap());
+    let bus = bus();
+    let runner = Runner::start(&bus, vec![slow.clone()], vec![]);
+    let mut source = Source::of_size(&bus, 10_000);
+    let start = Instant::now();
+    source.write(13);
+    assert_eq!(read(&source.broadcast(), "video-slow", 13).await.len(), 13);
+    assert!(start.elapsed() > Duration::from_millis(400), "{:?}", start.elapsed());
+    assert_eq!(slow.faults(), []);
+    runner.shutdown().await;
+}
+
+#[tokio::test]
+async fn more_instances_than_there_is_room_for() {
+    use millrace_plugin::{EngineSettings, Plugins};
+    let plugins = Plugins::new(EngineSettings { max_instances: 1, threads: 1, ..EngineSettings::default() }).unwrap();
+    let first = Observed::new(load(&plugins, misbehave("first")).await.unwrap());
+    let second = Observed::new(load(&plugins, misbehave("second")).await.unwrap());
+    let bus = bus();
+    let runner = Runner::start(&bus, vec![first.clone(), second.clone()], vec![]);
+    let mut source = Source::of_size(&bus, 1000);
+    source.write(1);
+    until("one of them has no room", || first.faults().len() + second.faults().len() == 1).await;
+    let refused = [first.faults(), second.faults()].concat();
+    assert_eq!(refused, [Fault::Lost("there is no room for another instance: the limit is 1".into())]);
+    runner.shutdown().await;
+}

@@ -1,0 +1,123 @@
+//! A source to work on: real pictures, or fragments of a size.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use millrace_cmaf::CodecConfig;
+use millrace_cmaf::write::{ChunkWriter, InitSettings, Packet};
+use millrace_codec::{Picture, Size, VideoCodec, VideoEncoder, VideoSettings, open_video_encoder};
+use millrace_media::bus::{Bus, Settings};
+use millrace_media::clock::Clock;
+use millrace_media::fragment::Marks;
+use millrace_media::track::{Format, Producer};
+use millrace_media::{Broadcast, BroadcastName, Fragment, Publisher, Time, Timescale, TrackName};
+
+pub(crate) const SCALE: Timescale = Timescale::new(90_000).unwrap();
+/// A picture lasts this long, in ticks.
+const FRAME: u32 = 3_000;
+/// Every so many pictures begin a group.
+pub(crate) const GROUP: u32 = 10;
+
+pub(crate) fn bus() -> Bus {
+    Bus::new(Settings::default(), Arc::new(Clock::manual(Duration::from_secs(1_800_000_000))))
+}
+
+/// What is in the fragments.
+enum Content {
+    Pictures(Box<dyn VideoEncoder>),
+    Bytes(Bytes),
+}
+
+/// The publisher of `live/test` with one track, a fragment a picture.
+pub(crate) struct Source {
+    publisher: Publisher,
+    producer: Producer,
+    writer: ChunkWriter,
+    content: Content,
+    time: i64,
+    frame: u32,
+}
+
+impl Source {
+    /// Pictures of 320x180.
+    pub(crate) fn pictures(bus: &Bus) -> Self {
+        Self::video(bus, |encoder| Content::Pictures(encoder))
+    }
+
+    /// Fragments of so many bytes that are no pictures.
+    pub(crate) fn of_size(bus: &Bus, bytes: usize) -> Self {
+        Self::video(bus, |_| Content::Bytes(vec![7; bytes].into()))
+    }
+
+    fn video(bus: &Bus, content: impl FnOnce(Box<dyn VideoEncoder>) -> Content) -> Self {
+        let settings = VideoSettings { bitrate: Some(500_000), ..VideoSettings::new(VideoCodec::H264, 320, 180) };
+        let mut encoder = open_video_encoder(&settings).unwrap();
+        // The headers are known only after a picture; it is encoded again as the first.
+        encoder.encode(&picture(0), Time::zero(SCALE), true, &mut Vec::new()).unwrap();
+        let config = CodecConfig::Avc(encoder.config().unwrap().record.clone());
+        let format = Format::Video { width: 320, height: 180, frame_rate: Some(30.0) };
+        Self::new(bus, "video", format, config, content(encoder))
+    }
+
+    /// Sound that is none.
+    pub(crate) fn sound(bus: &Bus) -> Self {
+        // Version 0, two channels, no pre-skip, 48 kHz, no gain, mapping family 0 (Opus in ISOBMFF, 4.3.2).
+        let config = CodecConfig::Opus(Bytes::from_static(&[0, 2, 0, 0, 0, 0, 0xbb, 0x80, 0, 0, 0]));
+        let format = Format::Audio { sample_rate: 48_000, channels: 2 };
+        Self::new(bus, "audio", format, config, Content::Bytes(vec![7; 200].into()))
+    }
+
+    fn new(bus: &Bus, name: &str, format: Format, config: CodecConfig, content: Content) -> Self {
+        let publisher = bus.publish(&BroadcastName::new("live/test").unwrap()).unwrap();
+        let offset = publisher.offset(Time::zero(SCALE));
+        let init = InitSettings { track_id: 1, timescale: SCALE, format, config, language: None, bitrate: None };
+        let producer = publisher.create_track(TrackName::new(name).unwrap(), init.info().unwrap()).unwrap();
+        let time = offset * i64::from(SCALE.get());
+        Self { publisher, producer, writer: ChunkWriter::new(1), content, time, frame: 0 }
+    }
+
+    pub(crate) fn broadcast(&self) -> Broadcast {
+        self.publisher.broadcast().clone()
+    }
+
+    /// Writes so many fragments.
+    pub(crate) fn write(&mut self, fragments: usize) -> Vec<Fragment> {
+        (0..fragments).map(|_| self.write_one()).collect()
+    }
+
+    fn write_one(&mut self) -> Fragment {
+        let time = Time::new(self.time, SCALE);
+        let keyframe = self.frame.is_multiple_of(GROUP);
+        let data = match &mut self.content {
+            Content::Bytes(bytes) => bytes.clone(),
+            Content::Pictures(encoder) => {
+                let mut packets = Vec::new();
+                encoder.encode(&picture(self.frame), time, keyframe, &mut packets).unwrap();
+                packets.remove(0).data
+            }
+        };
+        let marks = Marks { keyframe, independent: keyframe, discardable: false };
+        let packet = Packet { data, duration: FRAME, composition_offset: 0, marks };
+        let media = self.writer.chunk(time, [packet], None).unwrap();
+        self.time += i64::from(FRAME);
+        self.frame += 1;
+        self.producer.write(media).unwrap()
+    }
+
+    /// The publisher says that this is the end.
+    pub(crate) fn finish(self) {
+        drop(self.producer);
+        self.publisher.finish();
+    }
+}
+
+/// A grey picture with a bright column whose place tells the frame.
+fn picture(frame: u32) -> Picture {
+    let size = Size::new(320, 180).unwrap();
+    let mut data = vec![128; size.bytes()];
+    data[..320 * 180].fill(60);
+    let left = (frame * 8 % 280) as usize;
+    data[..320 * 180].chunks_mut(320).for_each(|row| row[left..left + 40].fill(220));
+    Picture::from_i420(size, Time::zero(SCALE), data).unwrap()
+}

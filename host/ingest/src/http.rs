@@ -64,6 +64,8 @@ use source::UploadId;
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 /// How long an end waits for requests that still bring what came before it.
 const LAST_REQUESTS: Duration = Duration::from_secs(2);
+/// How much later than an end a request may be seen that was sent before it, on another connection.
+const OVERTAKEN_BY_THE_END: Duration = Duration::from_millis(250);
 
 /// What publishers may do.
 #[derive(Clone, Debug)]
@@ -241,10 +243,11 @@ impl Ingest {
         }
     }
 
-    /// Ends a broadcast, once the requests that are still writing have come to their end.
+    /// Ends a broadcast, once the requests that were sent before have come to their end.
     async fn finish(&self, session: &Arc<Session>) {
-        let mut changes = session.changes();
-        let written = async { while session.is_written() && changes.changed().await.is_ok() {} };
+        tokio::time::sleep(OVERTAKEN_BY_THE_END).await;
+        let mut changes = self.arrivals.changes();
+        let written = async { while self.arrivals.expects(&session.name) && changes.changed().await.is_ok() {} };
         // Those that write on for longer are cut off: the publisher has said that this is the end.
         let _ = tokio::time::timeout(LAST_REQUESTS, written).await;
         self.close(session, true);

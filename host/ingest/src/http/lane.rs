@@ -51,6 +51,13 @@ impl Lane {
         self.last.map(|(last, _)| last)
     }
 
+    /// True of a chunk that lies before the last one, or is the last one again. ffmpeg gives some frames no duration and the next
+    /// the same time.
+    pub(super) fn has_seen(&self, chunk: &Chunk) -> bool {
+        let given = chunk.decode_time();
+        self.last.is_some_and(|(last, end)| given < last || (given == last && end > last))
+    }
+
     /// True if time would jump ahead with this chunk.
     pub(super) fn jumps(&self, chunk: &Chunk) -> bool {
         self.last.is_some_and(|(_, end)| chunk.decode_time() - end > JUMP)

@@ -194,7 +194,7 @@ impl Session {
         let Some(lane) = source.lane(chunk) else { return Ok(Step::Done) };
         let given = chunk.decode_time();
         if let Some(last) = lane.last() {
-            let back = given < last || (given == last && !mine);
+            let back = lane.has_seen(chunk);
             if back && (!stream || !mine) {
                 // A retransmission, which a source may send after it was away for less than three segments.
                 if last - given > JUMP {
@@ -321,11 +321,6 @@ impl Session {
             }
         }
         Ok(playlist.ended && self.end_source(|_, resource| is_described(resource)))
-    }
-
-    /// True while a request writes.
-    pub(super) fn is_written(&self) -> bool {
-        self.state().sources.iter().any(|source| source.writer.is_some())
     }
 
     /// True where nobody writes and nothing has come for the idle time.

@@ -8,6 +8,7 @@ use futures::StreamExt;
 use millrace_cmaf::{Chunk, Header, Item, Reader};
 
 use super::Ingest;
+use super::arrivals::Arrival;
 use super::refusal::Refusal;
 use super::session::{Claim, Session, Step};
 
@@ -71,14 +72,14 @@ impl Upload {
             }
             let reader = match &mut reader {
                 Some(reader) => reader,
-                None => reader.insert(self.reader().await),
+                None => reader.insert(self.reader(&arrival).await),
             };
             reader.push(bytes);
             while let Some(item) = reader.next()? {
                 match item {
                     Item::Header(header) => {
                         self.declare(header)?;
-                        arrival.take();
+                        arrival.header_came();
                     }
                     Item::SegmentType(styp) => self.is_last |= styp.has(b"lmsg"),
                     Item::Chunk(chunk) => self.write(&chunk).await?,
@@ -94,7 +95,7 @@ impl Upload {
     }
 
     /// A reader that knows the header of what comes, if that was sent before.
-    async fn reader(&mut self) -> Reader {
+    async fn reader(&mut self, arrival: &Arrival<'_>) -> Reader {
         let limits = self.ingest.settings.limits;
         let deadline = tokio::time::Instant::now() + OVERTAKEN;
         let mut changes = self.ingest.arrivals.changes();
@@ -102,7 +103,8 @@ impl Upload {
             let session = self.ingest.session(&self.claim.target.broadcast);
             let found = session.as_ref().and_then(|session| session.header_of(&self.claim.target.resource));
             let sure = found.as_ref().is_some_and(|(_, _, sure)| *sure);
-            let waits = !sure && self.awaits_header();
+            let waits =
+                !sure && !arrival.is_header() && self.ingest.arrivals.expects_header(&self.claim.target.broadcast);
             if waits && tokio::time::timeout_at(deadline, changes.changed()).await.is_ok_and(|changed| changed.is_ok())
             {
                 continue;
@@ -115,12 +117,6 @@ impl Upload {
                 _ => Reader::new(limits),
             };
         }
-    }
-
-    /// True where a header is on its way that could be the one of this request, and this is none itself.
-    fn awaits_header(&self) -> bool {
-        let announced = self.ingest.arrivals.announces(self.claim.upload);
-        !announced && self.ingest.arrivals.expects(&self.claim.target.broadcast)
     }
 
     fn declare(&mut self, header: Header) -> Result<(), Refusal> {

@@ -4,19 +4,10 @@ use millrace_media::broadcast::State;
 
 use crate::stage::{self, Stage};
 
-fn one_second() -> (Vec<u8>, Vec<u8>) {
-    let file = stage::made(
-        "-f lavfi -i testsrc2=size=64x64:rate=25 -t 1 -c:v libx264 -preset ultrafast -pix_fmt yuv420p \
-         -movflags +cmaf+empty_moov+default_base_moof+frag_keyframe+skip_trailer",
-    );
-    let at = file.windows(4).position(|name| name == b"moof").unwrap() - 4;
-    (file[..at].to_vec(), file[at..].to_vec())
-}
-
 #[tokio::test]
 async fn deleting_the_publishing_point_ends_it_and_deleting_segments_does_not() {
     let stage = Stage::new().await;
-    let (header, media) = one_second();
+    let (header, media) = stage::one_second();
     for (name, point) in [("live/a", "live/a"), ("live/b", "live/b/manifest.mpd")] {
         assert_eq!(stage.put(&format!("{name}/init-stream0.m4s"), &header).await.0, 200);
         assert_eq!(stage.put(&format!("{name}/chunk-stream0-00001.m4s"), &media).await.0, 200);
@@ -33,7 +24,7 @@ async fn deleting_the_publishing_point_ends_it_and_deleting_segments_does_not() 
 #[tokio::test]
 async fn a_last_segment_ends_it() {
     let stage = Stage::new().await;
-    let (header, media) = one_second();
+    let (header, media) = stage::one_second();
     assert_eq!(stage.put("live/me/Streams(video.cmfv)", &header).await.0, 200);
     let last = [&b"\0\0\0\x14stypcmfs\0\0\0\0lmsg"[..], &media].concat();
     assert_eq!(stage.put("live/me/Streams(video.cmfv)", &last).await.0, 200);
@@ -45,7 +36,7 @@ async fn a_last_segment_ends_it() {
 #[tokio::test]
 async fn a_segment_that_is_sent_again_is_dropped() {
     let stage = Stage::new().await;
-    let (header, media) = one_second();
+    let (header, media) = stage::one_second();
     assert_eq!(stage.put("live/me/init.mp4", &header).await.0, 200);
     for _ in 0..2 {
         assert_eq!(stage.put("live/me/index0.m4s", &media).await.0, 200);

@@ -52,7 +52,7 @@ async fn killed_and_back(options: &str, path: &str) {
     assert!(stage::within(second.wait_with_output()).await.unwrap().status.success());
     let again: Vec<_> =
         broadcast.track("video").unwrap().held().into_iter().filter(|fragment| fragment.place().epoch.0 == 1).collect();
-    assert_eq!(stage::samples(&again), stage::packets(&file, "v"));
+    stage::same(&again, &file, "v");
 }
 
 #[tokio::test]
@@ -73,7 +73,7 @@ async fn only_one(first: (&str, &str), second: (&str, &str), probe: &str) {
     let broadcast = stage.broadcast("live/me").await;
     flows(&stage, &broadcast, "video", 5).await;
     let mut other = stage.push(&format!("-re -i {file}"), second.0, second.1);
-    let (status, text) = stage.put(probe, &stage::header()).await;
+    let (status, text) = stage.put(probe, &stage::one_second().0).await;
     assert!(status == 409 && text.contains("live/me has a publisher"), "{status} {text}");
     assert!(stage::within(one.wait_with_output()).await.unwrap().status.success());
     stage.until_state(&broadcast, |state| state != State::Live).await;
@@ -81,7 +81,7 @@ async fn only_one(first: (&str, &str), second: (&str, &str), probe: &str) {
     for (name, stream) in [("video", "v"), ("audio", "a")] {
         let (_, fragments) = stage::sound(&broadcast, name);
         let of_the_first: Vec<_> = fragments.into_iter().filter(|fragment| fragment.place().epoch.0 == 0).collect();
-        assert_eq!(stage::samples(&of_the_first), stage::packets(&file, stream), "{name}");
+        stage::same(&of_the_first, &file, stream);
     }
 }
 
@@ -100,4 +100,30 @@ async fn a_second_dash_publisher_is_refused() {
 #[tokio::test]
 async fn dash_beside_an_endless_request_is_refused() {
     only_one((ENDLESS, "live/me/stream.mp4"), (LDASH, "live/me/manifest.mpd"), "live/me/init-stream0.m4s").await;
+}
+
+#[tokio::test]
+async fn time_that_is_set_anew_in_an_endless_request_begins_an_epoch() {
+    let stage = Stage::new().await;
+    let (header, media) = stage::one_second();
+    let body = [&header[..], &media, &media].concat();
+    assert_eq!(stage.put("live/me/stream.mp4", &body).await.0, 200);
+    let broadcast = stage.broadcast("live/me").await;
+    let fragments = broadcast.track("video").unwrap().held();
+    let epochs: Vec<_> = fragments.iter().map(|fragment| fragment.place().epoch.0).collect();
+    assert_eq!(epochs, [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]);
+    assert!(fragments.windows(2).all(|pair| pair[0].decode_time < pair[1].decode_time));
+}
+
+#[tokio::test]
+async fn segments_under_one_name_go_on_after_the_header_is_repeated() {
+    let stage = Stage::new().await;
+    let (header, media) = stage::one_second();
+    let path = "live/me/Streams(video.cmfv)";
+    for body in [&header, &media, &header, &media] {
+        assert_eq!(stage.put(path, body).await.0, 200);
+    }
+    let broadcast = stage.broadcast("live/me").await;
+    assert_eq!(broadcast.track("video").unwrap().stats().fragments, 5);
+    assert_eq!(broadcast.state(), State::Live);
 }

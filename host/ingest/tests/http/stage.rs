@@ -56,7 +56,9 @@ impl Stage {
         command.args(["-nostdin", "-hide_banner", "-loglevel", "error"]);
         command.args(source.split_ascii_whitespace());
         // A no-break space stands for a space inside an argument.
-        command.args(options.split_ascii_whitespace().map(|argument| argument.replace('\u{a0}', " "))).arg(self.url(path));
+        command
+            .args(options.split_ascii_whitespace().map(|argument| argument.replace('\u{a0}', " ")))
+            .arg(self.url(path));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         command.spawn().expect("ffmpeg is installed")
     }
@@ -160,18 +162,23 @@ pub(crate) fn made(arguments: &str) -> Vec<u8> {
     bytes
 }
 
-/// The header of some video.
-pub(crate) fn header() -> Vec<u8> {
+/// Header and media of a second of video, in one fragment.
+pub(crate) fn one_second() -> (Vec<u8>, Vec<u8>) {
     let file = made(
-        "-f lavfi -i testsrc2=size=64x64:rate=25 -t 0.1 -c:v libx264 -preset ultrafast -pix_fmt yuv420p \
-         -movflags +cmaf+empty_moov+default_base_moof+frag_keyframe",
+        "-f lavfi -i testsrc2=size=64x64:rate=25 -t 1 -c:v libx264 -preset ultrafast -pix_fmt yuv420p \
+         -movflags +cmaf+empty_moov+default_base_moof+frag_keyframe+skip_trailer",
     );
+    before_moof(&file)
+}
+
+/// A fragmented file, cut before its first `moof`.
+pub(crate) fn before_moof(file: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let at = file.windows(4).position(|name| name == b"moof").unwrap() - 4;
-    file[..at].to_vec()
+    (file[..at].to_vec(), file[at..].to_vec())
 }
 
 /// Size and checksum of every packet of one stream of a file.
-pub(crate) fn packets(file: &str, stream: &str) -> Vec<(usize, u32)> {
+fn packets(file: &str, stream: &str) -> Vec<(usize, u32)> {
     let output = run(&format!("-i {file} -map 0:{stream} -c copy -f framecrc -"));
     let text = String::from_utf8(output.stdout).unwrap();
     let fields = text.lines().filter(|line| !line.starts_with('#')).map(|line| line.split(',').map(str::trim));
@@ -194,12 +201,19 @@ fn checksum(bytes: &[u8]) -> u32 {
 }
 
 /// Size and checksum of every sample.
-pub(crate) fn samples(fragments: &[Fragment]) -> Vec<(usize, u32)> {
+fn samples(fragments: &[Fragment]) -> Vec<(usize, u32)> {
     let of = |fragment: &Fragment| -> Vec<_> {
         let bytes = |s: &millrace_media::Sample| fragment.payload.contiguous(s.offset, s.size).unwrap();
         fragment.samples.iter().map(|s| (s.size as usize, checksum(&bytes(s)))).collect()
     };
     fragments.iter().flat_map(of).collect()
+}
+
+/// The fragments are the stream of the file, byte for byte.
+pub(crate) fn same(fragments: &[Fragment], file: &str, stream: &str) {
+    let (given, expected) = (samples(fragments), packets(file, stream));
+    let differs = given.iter().zip(&expected).position(|(a, b)| a != b);
+    assert_eq!((given.len(), differs), (expected.len(), None), "samples of {stream}, and the first that differs");
 }
 
 /// The track, after checking that its fragments follow each other without a hole and its groups begin as they should.

@@ -1,0 +1,118 @@
+// Drives Chromium for the tests: reads a command a line, as JSON, from its standard input, and answers each with a line of JSON,
+// `{"ok": …}` or `{"error": …}`. The browser lives as long as the input does.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { chromium } from 'playwright-core';
+import { clock, look, observe } from './observe.mjs';
+
+const PATIENCE_MS = 30_000;
+const SAMPLE_MS = 100;
+
+const profile = mkdtempSync(join(tmpdir(), 'millrace-browser-'));
+const browser = await chromium.launchPersistentContext(profile, {
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  headless: true,
+  viewport: { width: 1280, height: 900 },
+  args: [
+    '--no-sandbox',
+    '--disable-gpu',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+    '--autoplay-policy=no-user-gesture-required',
+  ],
+});
+const page = browser.pages()[0] ?? (await browser.newPage());
+page.setDefaultTimeout(PATIENCE_MS);
+
+const failures = [];
+let loads = 0;
+page.on('pageerror', (error) => failures.push(String(error)));
+page.on('framenavigated', (frame) => {
+  if (frame === page.mainFrame()) loads += 1;
+});
+
+const commands = {
+  /** Opens a page. */
+  async open({ url }) {
+    await page.goto(url);
+    return null;
+  },
+
+  /** Waits until the player is in a phase, such as `playing`, and gives what it measures then. */
+  async phase({ name }) {
+    await page.waitForFunction((wanted) => window.millrace?.stats().phase === wanted, name, { polling: 50 });
+    return commands.state();
+  },
+
+  /** Waits until a playing picture is so high. */
+  async height({ pixels }) {
+    await page.waitForFunction((wanted) => window.millrace.video.videoHeight === wanted, pixels, { polling: 50 });
+    return commands.state();
+  },
+
+  /** Chooses the quality of this height. */
+  async level({ pixels }) {
+    await page.evaluate((wanted) => {
+      const level = window.millrace.stats().levels.find(({ height }) => height === wanted);
+      if (!level) throw new Error(`no level of ${wanted}: ${JSON.stringify(window.millrace.stats().levels)}`);
+      window.millrace.setLevel(level.index);
+    }, pixels);
+    return commands.height({ pixels });
+  },
+
+  /** What the player measures now, what the element has decoded, and how the page has fared. */
+  async state() {
+    return { ...(await page.evaluate(observe)), loads, failures };
+  },
+
+  /** Watches for a while: the state at the beginning and at the end, and the latencies between. */
+  async watch({ seconds }) {
+    const begin = await commands.state();
+    const latencies = [];
+    let now = begin;
+    while (now.at - begin.at < seconds * 1000) {
+      await page.waitForTimeout(SAMPLE_MS);
+      now = await commands.state();
+      if (now.latency !== null) latencies.push(now.latency);
+    }
+    return { begin, end: now, latencies };
+  },
+
+  /** Reads the clock that is painted into the picture, so many times: the latencies from paint to screen, in milliseconds. */
+  async clock({ times }) {
+    return page.evaluate(clock, times);
+  },
+
+  /** Keeps a picture of the page, and says what is on the video: mean and standard deviation of its brightness, 0 to 255. */
+  async screenshot({ path }) {
+    await page.screenshot({ path });
+    const video = await page.locator('video').screenshot();
+    const reader = await browser.newPage();
+    const seen = await reader.evaluate(look, video.toString('base64'));
+    await reader.close();
+    return seen;
+  },
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const command = JSON.parse(line);
+  let answer;
+  try {
+    const run = commands[command.do];
+    if (!run) throw new Error(`there is no command ${command.do}`);
+    answer = { ok: await run(command) };
+  } catch (error) {
+    const state = await commands.state().catch(() => null);
+    answer = { error: `${error.message ?? error}`, state };
+    // For whoever looks into it.
+    await page.screenshot({ path: command.exhibit ?? join(tmpdir(), 'millrace-failed.png') }).catch(() => null);
+  }
+  process.stdout.write(`${JSON.stringify(answer)}\n`);
+}
+await browser.close();
+rmSync(profile, { recursive: true, force: true });

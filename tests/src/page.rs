@@ -1,0 +1,107 @@
+//! Chromium, through the driver in `browser/`.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::program::run;
+
+/// A browser with one page. It ends when it is dropped.
+#[derive(Debug)]
+pub struct Page {
+    driver: Child,
+    commands: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+    /// Where a picture goes of what was on the page when something failed.
+    exhibit: PathBuf,
+}
+
+impl Page {
+    /// Starts the browser and opens an address. `name` names what is left for people to look at.
+    pub fn open(url: &str, name: &str) -> Self {
+        let mut command = Command::new("node");
+        command.arg(script("drive.mjs")).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut driver = command.spawn().expect("node is installed");
+        let commands = driver.stdin.take();
+        let answers = BufReader::new(driver.stdout.take().expect("it is piped"));
+        let exhibit = crate::exhibits().join(format!("{name}-failed.png"));
+        let mut page = Self { driver, commands, answers, exhibit };
+        page.tell(json!({ "do": "open", "url": url }));
+        page
+    }
+
+    /// Has the driver do something, and gives its answer.
+    ///
+    /// # Panics
+    /// Where that fails, with what the page measured then.
+    fn tell(&mut self, mut command: Value) -> Value {
+        command["exhibit"] = json!(self.exhibit);
+        let commands = self.commands.as_mut().expect("it is taken only when the page is dropped");
+        writeln!(commands, "{command}").expect("the driver listens");
+        let mut line = String::new();
+        self.answers.read_line(&mut line).expect("the driver answers");
+        let answer: Value =
+            serde_json::from_str(&line).unwrap_or_else(|_| panic!("{command}: the driver said {line:?}"));
+        assert!(answer["error"].is_null(), "{command}: {answer:#}");
+        answer["ok"].clone()
+    }
+
+    /// Waits until the player is in this phase: `playing`, `stalled`, `ended`.
+    pub fn phase(&mut self, name: &str) -> Value {
+        self.tell(json!({ "do": "phase", "name": name }))
+    }
+
+    /// Chooses the quality of this height, and waits until it is on screen.
+    pub fn level(&mut self, pixels: u32) -> Value {
+        self.tell(json!({ "do": "level", "pixels": pixels }))
+    }
+
+    /// What the player measures now.
+    pub fn state(&mut self) -> Value {
+        self.tell(json!({ "do": "state" }))
+    }
+
+    /// Watches for so many seconds.
+    pub fn watch(&mut self, seconds: u32) -> Value {
+        self.tell(json!({ "do": "watch", "seconds": seconds }))
+    }
+
+    /// The middle one of the latencies, from paint to screen, that the clock in so many pictures gives. Milliseconds.
+    pub fn clock(&mut self, times: usize) -> f64 {
+        let answer = self.tell(json!({ "do": "clock", "times": times }));
+        let mut latencies: Vec<f64> = answer.as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
+        latencies.sort_by(f64::total_cmp);
+        latencies[latencies.len() / 2]
+    }
+
+    /// Leaves a picture of the page, and gives mean and standard deviation of the brightness of its video, 0 to 255.
+    pub fn screenshot(&mut self, name: &str) -> (f64, f64) {
+        let path = crate::exhibits().join(format!("{name}.png"));
+        let seen = self.tell(json!({ "do": "screenshot", "path": path }));
+        (seen["mean"].as_f64().expect("a number"), seen["deviation"].as_f64().expect("a number"))
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        // The driver ends with its input, and closes the browser.
+        drop(self.commands.take());
+        let _ = self.driver.wait();
+    }
+}
+
+/// Reads a broadcast's playlists with hls-parser, which insists on the rules, and gives what it understood.
+pub fn checked_playlists(url: &str) -> Value {
+    let text = run("node", [script("playlists.mjs").as_os_str(), OsStr::new(url)]);
+    serde_json::from_str(&text).expect("the script prints JSON")
+}
+
+fn script(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let packages = folder.join("node_modules");
+    assert!(packages.exists(), "there is no {}: run `make setup` first", packages.display());
+    folder.join("browser").join(name)
+}

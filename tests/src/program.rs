@@ -1,0 +1,66 @@
+//! Other programs, run to their end.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+/// Runs a program that has to succeed without a word on its standard error, and gives what it wrote.
+///
+/// # Panics
+/// Where it is not installed, fails or complains.
+pub fn run<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = A>) -> String {
+    let (output, told) = output(program, arguments);
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}\nfailed: {}\n{complaint}", output.status);
+    assert!(complaint.trim().is_empty(), "{told}\ncomplained:\n{complaint}");
+    String::from_utf8(output.stdout).expect("a program's text is UTF-8")
+}
+
+/// Runs a program that may fail, and gives its exit code and what it wrote to both outputs.
+///
+/// # Panics
+/// Where it is not installed, or a signal ends it.
+pub fn run_for_errors<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = A>) -> (i32, String) {
+    let (output, told) = output(program, arguments);
+    let text = [output.stdout, output.stderr].concat();
+    let code = output.status.code().unwrap_or_else(|| panic!("{told}\nended by {}", output.status));
+    (code, String::from_utf8_lossy(&text).into_owned())
+}
+
+fn output<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = A>) -> (Output, String) {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null());
+    let told = format!("{command:?}");
+    (command.output().unwrap_or_else(|error| panic!("{told}: {error} (`make setup` installs it)")), told)
+}
+
+/// What a running program says, line by line, kept to be shown where a test fails.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Record(Arc<Mutex<String>>);
+
+impl Record {
+    /// Reads to the end of a pipe, on a thread of its own; `see` is shown each line.
+    pub(crate) fn follow(
+        &self,
+        pipe: impl Read + Send + 'static,
+        mut see: impl FnMut(&str) + Send + 'static,
+    ) -> JoinHandle<()> {
+        let record = self.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line);
+                see(&line);
+                let mut text = record.0.lock().unwrap_or_else(PoisonError::into_inner);
+                text.push_str(&line);
+                text.push('\n');
+            }
+        })
+    }
+
+    /// All that was said so far.
+    pub(crate) fn text(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

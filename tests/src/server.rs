@@ -1,0 +1,186 @@
+//! The real binary, with a configuration of the test's own.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::http::Client;
+use crate::program::Record;
+use crate::turn::Turn;
+use crate::wait::{PATIENCE, until};
+
+/// A server at work. It is killed when it is dropped; [`stop`](Self::stop) asks it to end as an operator would.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    origin: String,
+    record: Record,
+    readers: Vec<JoinHandle<()>>,
+    client: Client,
+    _folder: TempDir,
+    // Last, so that the next test begins when all of this is gone.
+    _turn: Turn,
+}
+
+impl Server {
+    /// `millrace serve` with this configuration.
+    pub fn serve(config: &str) -> Self {
+        Self::start("serve", config)
+    }
+
+    /// `millrace demo` with this configuration.
+    pub fn demo(config: &str) -> Self {
+        Self::start("demo", config)
+    }
+
+    fn start(mode: &str, config: &str) -> Self {
+        let turn = Turn::take();
+        let folder = tempfile::tempdir().expect("a folder for the configuration");
+        let file = folder.path().join("millrace.toml");
+        std::fs::write(&file, config).expect("the configuration can be written");
+        let mut command = Command::new(Self::binary());
+        command.args([mode, "--listen", "127.0.0.1:0", "--config"]).arg(&file);
+        // What is set where the tests run is not what they are about.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MILLRACE_")) {
+            command.env_remove(name);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the server can be started");
+        let record = Record::default();
+        let (found, address) = mpsc::sync_channel(1);
+        let see = move |line: &str| {
+            if let Some(at) = line.find("http://") {
+                // Only the first is waited for.
+                let _ = found.try_send(line[at..].split(['/', '#']).take(3).collect::<Vec<_>>().join("/"));
+            }
+        };
+        let out = record.follow(child.stdout.take().expect("it is piped"), see);
+        let err = record.follow(child.stderr.take().expect("it is piped"), |_| ());
+        // Compiling the plugins is part of the start.
+        let Ok(origin) = address.recv_timeout(PATIENCE * 2) else {
+            let _ = child.kill();
+            panic!("the server has not said where it listens:\n{}", record.text());
+        };
+        Self { child, origin, record, readers: vec![out, err], client: Client::default(), _folder: folder, _turn: turn }
+    }
+
+    /// The binary that is tested: the one beside the test's own.
+    ///
+    /// # Panics
+    /// Where it has not been built.
+    pub fn binary() -> PathBuf {
+        let test = std::env::current_exe().expect("a test has a path");
+        let built = test.ancestors().nth(2).expect("tests are built two folders deep").join("millrace");
+        assert!(built.exists(), "there is no {}: run `cargo build -p millrace` first", built.display());
+        built
+    }
+
+    /// The address of a path, which begins with a slash.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.origin)
+    }
+
+    /// Host and port.
+    pub fn address(&self) -> &str {
+        self.origin.trim_start_matches("http://")
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        self.record.text()
+    }
+
+    /// The text at a path.
+    ///
+    /// # Panics
+    /// Where the answer is not 200.
+    pub fn text(&self, path: &str) -> String {
+        self.client.text(&self.url(path))
+    }
+
+    /// The JSON at a path.
+    ///
+    /// # Panics
+    /// Where the answer is not 200, or not JSON.
+    pub fn json(&self, path: &str) -> Value {
+        serde_json::from_str(&self.text(path)).expect("the answer is JSON")
+    }
+
+    /// What the list says of a broadcast.
+    pub fn broadcast(&self, name: &str) -> Option<Value> {
+        let list = self.json("/api/v1/broadcasts");
+        list["broadcasts"].as_array()?.iter().find(|broadcast| broadcast["name"] == name).cloned()
+    }
+
+    /// Waits until a broadcast has a track for which `wanted` holds, and gives the track.
+    pub fn track(&self, broadcast: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        until("a track", || {
+            self.broadcast(broadcast)?["tracks"].as_array()?.iter().find(|track| wanted(track)).cloned()
+        })
+    }
+
+    /// The sum of a metric over all its series whose labels contain each of `labels`, as in `phase="start"`.
+    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let text = self.text("/metrics");
+        let series = text.lines().filter(|line| {
+            let rest = line.strip_prefix(name).unwrap_or_default();
+            rest.starts_with(['{', ' ']) && labels.iter().all(|label| rest.contains(label))
+        });
+        series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(&self) {
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(sent.expect("there is a kill").success(), "the server is gone already:\n{}", self.log());
+    }
+
+    /// Ends it as an operator does.
+    ///
+    /// # Panics
+    /// As [`stopped`](Self::stopped).
+    pub fn stop(self) {
+        self.terminate();
+        self.stopped();
+    }
+
+    /// Waits for its end, after [`terminate`](Self::terminate).
+    ///
+    /// # Panics
+    /// Unless it exits with 0, in time, without having logged an error.
+    pub fn stopped(mut self) {
+        let status = self.exited();
+        assert!(status.success(), "the server ended with {status}:\n{}", self.log());
+        self.readers.drain(..).for_each(|reader| reader.join().expect("a log can be read"));
+        let log = self.log();
+        let errors: Vec<_> = log.lines().filter(|line| line.contains("ERROR") || line.contains("panicked")).collect();
+        assert!(errors.is_empty(), "the server has logged errors: {errors:#?}");
+    }
+
+    fn exited(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the server does not stop:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Gone already where it was stopped.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the server's log:\n{}", self.log());
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Three plugins misbehave beside the ladder, which loses nothing.
+
+use millrace_tests::{
+    Client, Film, Form, Playlist, Publisher, Server, expect_continuous, misbehaving, packets, shipped, until,
+};
+
+#[test]
+fn three_plugins_misbehave_beside_a_healthy_one() {
+    let (ladder, bad) = (shipped("ladder"), misbehaving());
+    let mut config = format!(
+        "[[ladder]]\nrenditions = [\"240p\"]\n[[plugin]]\nname = \"ladder\"\npath = {:?}\n",
+        ladder.display().to_string()
+    );
+    for (name, what, policy) in [
+        ("traps", "trap-every-third", "max_faults = 1000"),
+        ("loops", "loop", "max_faults = 3\non_fault = \"drop\""),
+        ("hoards", "keep", "max_faults = 3\non_fault = \"bypass\""),
+    ] {
+        config.push_str(&format!(
+            "[[plugin]]\nname = \"{name}\"\npath = {:?}\nsettings = {{ do = \"{what}\" }}\n{policy}\n\
+             [plugin.limits]\ncall_time = \"20ms\"\n",
+            bad.display().to_string()
+        ));
+    }
+    let server = Server::serve(&config);
+    let film = Film::new();
+    let publisher = Publisher::start(&server, Form::Endless, &film, "live/me", "");
+    server.track("live/me", |track| track["rendition"] == "240p" && !track["width"].is_null());
+    let client = Client::default();
+    let url = server.url("/hls/live/me/240p/playlist.m3u8");
+    let faults = |name: &str| {
+        let plugin = format!("\"{name}\"");
+        server.metric("millrace_transcoder_faults_total", &[&plugin, "phase=\"fragment\""])
+    };
+    until("each of them has failed", || {
+        ["traps", "loops", "hoards"].iter().all(|name| faults(name) >= 3.0).then_some(())
+    });
+    until("three segments of the rung", || (Playlist::fetch(&client, &url).segments.len() >= 3).then_some(()));
+
+    for (number, packets) in packets(&server.url("/hls/live/me/240p/master.m3u8"), 8) {
+        expect_continuous(&format!("stream {number} of the rung"), &packets, 7.5);
+    }
+    let playlist = Playlist::fetch(&client, &url);
+    let segments = &playlist.segments;
+    assert!(segments.windows(2).all(|pair| pair[1].number == pair[0].number + 1 && !pair[1].discontinuity));
+    assert!(!playlist.text.contains("EXT-X-GAP"), "{}", playlist.text);
+
+    let all = server.json("/api/v1/transcoders");
+    let all = all["transcoders"].as_array().expect("a list");
+    let healthy = all.iter().find(|one| one["factory"] == "ladder" && one["rendition"] == "240p").expect("it is there");
+    let lost = [&healthy["skipped"], &healthy["dropped"], &healthy["faults"]["fragment"], &healthy["faults"]["start"]];
+    assert!(lost.iter().all(|count| **count == 0), "{healthy:#}");
+    for name in ["traps", "loops", "hoards"] {
+        println!("{name}: {} faults", faults(name));
+    }
+    assert_eq!(faults("ladder"), 0.0);
+    assert_eq!(server.text("/healthz").trim(), "ok");
+    publisher.finish();
+    server.stop();
+}

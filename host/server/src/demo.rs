@@ -24,7 +24,7 @@ use picture::Painter;
 use tone::Tone;
 
 /// The name of the demo's broadcast.
-pub const BROADCAST: &str = "live/demo";
+pub(crate) const BROADCAST: &str = "live/demo";
 
 const WIDTH: u32 = 1280;
 const HEIGHT: u32 = 720;
@@ -41,7 +41,7 @@ const AUDIO_SCALE: Timescale = Timescale::new(SAMPLE_RATE).unwrap();
 
 /// The source at work. It ends its broadcast when it is stopped or dropped.
 #[derive(Debug)]
-pub struct Demo {
+pub(crate) struct Demo {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -51,7 +51,7 @@ impl Demo {
     ///
     /// # Errors
     /// Where the broadcast has a publisher, or an encoder or a thread cannot be had.
-    pub fn start(bus: &Bus) -> anyhow::Result<Self> {
+    pub(crate) fn start(bus: &Bus) -> anyhow::Result<Self> {
         let publisher = bus.publish(&BroadcastName::new(BROADCAST)?)?;
         let source = Source::new(publisher)?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -65,7 +65,7 @@ impl Demo {
     }
 
     /// Ends the broadcast and waits for the source's last picture. Takes no longer than a picture lasts.
-    pub fn stop(mut self) {
+    pub(crate) fn stop(mut self) {
         self.end();
     }
 

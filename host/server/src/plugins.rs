@@ -14,7 +14,7 @@ const LADDER: &str = "ladder";
 
 /// The components that `make plugins` builds.
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/../../plugins/dist"]
+#[folder = "../../plugins/dist"]
 #[allow_missing = true]
 struct Bundled;
 

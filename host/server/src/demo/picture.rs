@@ -14,6 +14,11 @@ pub(crate) const BARCODE_BITS: u32 = 32;
 /// Pixels that the pattern moves in a frame.
 const SPEED: usize = 2;
 
+/// The most that grain adds to a sample; the pattern leaves room for it.
+const GRAIN: u16 = 14;
+/// Places in the grain at which a picture may begin.
+const GRAIN_SHIFTS: usize = 65_536;
+
 /// Paints one picture after the other.
 pub(super) struct Painter {
     size: Size,
@@ -21,6 +26,8 @@ pub(super) struct Painter {
     luma: Vec<u8>,
     chroma: [Vec<u8>; 2],
     period: usize,
+    /// As a camera's sensor has it: without grain, a synthetic picture costs so few bits that its rungs would be larger than it.
+    grain: Vec<u8>,
 }
 
 impl Painter {
@@ -45,7 +52,8 @@ impl Painter {
             }
             plane
         };
-        Self { size, luma, chroma: [hue(0.0), hue(std::f64::consts::FRAC_PI_2)], period }
+        let chroma = [hue(0.0), hue(std::f64::consts::FRAC_PI_2)];
+        Self { size, luma, chroma, period, grain: grain(width * height + GRAIN_SHIFTS) }
     }
 
     /// The picture of `frame`, taken `now` since the Unix epoch and presented at `time`.
@@ -57,6 +65,9 @@ impl Painter {
         for row in self.luma.chunks_exact(wide) {
             data.extend_from_slice(&row[shift..shift + width]);
         }
+        // Another part of the grain in every picture, so that it cannot be predicted from the one before.
+        let at = usize::try_from(frame).unwrap_or(0).wrapping_mul(7_919) % GRAIN_SHIFTS;
+        data.iter_mut().zip(&self.grain[at..]).for_each(|(luma, grain)| *luma += grain);
         for plane in &self.chroma {
             for row in plane.chunks_exact(wide / 2) {
                 data.extend_from_slice(&row[shift / 2..shift / 2 + width / 2]);
@@ -78,6 +89,16 @@ impl Painter {
         canvas.barcode(millis, height - height / 12, height / 12);
         Picture::from_i420(self.size, time, data)
     }
+}
+
+/// Noise of 0 to [`GRAIN`], the same in every run (a linear congruential generator, Knuth's constants).
+fn grain(length: usize) -> Vec<u8> {
+    let mut state = 1u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 56) as u16 * (GRAIN + 1) >> 8) as u8
+    };
+    (0..length).map(|_| next()).collect()
 }
 
 /// Diagonal waves over a slow ramp: something for motion search and for the eye.
@@ -108,7 +129,13 @@ impl Canvas<'_> {
     fn text(&mut self, text: &str, scale: usize, top: usize) {
         let length = text.len() * 8 * scale;
         let start = self.width.saturating_sub(length) / 2;
-        self.fill(start.saturating_sub(scale * 2), top.saturating_sub(scale * 2), length + scale * 4, scale * 12, BLACK);
+        self.fill(
+            start.saturating_sub(scale * 2),
+            top.saturating_sub(scale * 2),
+            length + scale * 4,
+            scale * 12,
+            BLACK,
+        );
         for (index, character) in text.bytes().enumerate() {
             let glyph = BASIC_LEGACY[usize::from(character & 0x7f)];
             for (line, bits) in glyph.iter().enumerate() {

@@ -46,7 +46,7 @@ pub async fn run(config: Config, mode: Mode) -> anyhow::Result<()> {
         .merge(pages::router());
     let mut tasks = JoinSet::new();
     tasks.spawn(expire(bus.clone()));
-    tasks.spawn(ingest.watch());
+    tasks.spawn(ingest.clone().watch());
     let demo = match mode {
         Mode::Demo => Some(Demo::start(&bus).context("the demo source cannot start")?),
         Mode::Serve => None,
@@ -60,6 +60,7 @@ pub async fn run(config: Config, mode: Mode) -> anyhow::Result<()> {
     }
     stop.wait().await;
     tracing::info!("stopping");
+    ingest.stop();
     end(&bus, &runner, demo).await;
     serving.stop(LAST_MOMENTS).await;
     tasks.shutdown().await;
@@ -76,6 +77,7 @@ async fn end(bus: &Bus, runner: &Runner, demo: Option<Demo>) {
             tracing::error!(%error, "the demo source did not stop well");
         }
     }
+    // What no publisher was at: broadcasts that wait for theirs.
     bus.broadcasts().iter().for_each(|broadcast| broadcast.close());
     if tokio::time::timeout(LAST_MOMENTS, runner.shutdown()).await.is_err() {
         tracing::warn!("some transcoders did not finish in time");

@@ -73,7 +73,8 @@ impl Painter {
                 data.extend_from_slice(&row[shift / 2..shift / 2 + width / 2]);
             }
         }
-        let mut canvas = Canvas { luma: &mut data[..width * height], width };
+        let (luma, chroma) = data.split_at_mut(width * height);
+        let mut canvas = Canvas { luma, chroma, width };
         let scale = height / 90;
         let seconds = now.as_secs();
         let clock = format!(
@@ -112,6 +113,8 @@ fn pattern(x: usize, y: usize, width: usize, height: usize) -> u8 {
 
 struct Canvas<'a> {
     luma: &'a mut [u8],
+    /// Both planes, one behind the other.
+    chroma: &'a mut [u8],
     width: usize,
 }
 
@@ -121,6 +124,18 @@ impl Canvas<'_> {
             let right = (left + width).min(row.len());
             if left < right {
                 row[left..right].fill(value);
+            }
+        }
+    }
+
+    /// A bar without colour.
+    fn bar(&mut self, left: usize, top: usize, width: usize, height: usize) {
+        self.fill(left, top, width, height, BLACK);
+        let plane_size = self.chroma.len() / 2;
+        for plane in self.chroma.chunks_exact_mut(plane_size) {
+            for row in plane.chunks_exact_mut(self.width / 2).skip(top / 2).take(height / 2) {
+                let right = ((left + width) / 2).min(row.len());
+                row[(left / 2).min(right)..right].fill(128);
             }
         }
     }
@@ -148,6 +163,7 @@ impl Canvas<'_> {
     }
 
     fn barcode(&mut self, value: u32, top: usize, height: usize) {
+        self.bar(0, top, self.width, height);
         for bit in 0..BARCODE_BITS {
             let from = self.width * bit as usize / BARCODE_BITS as usize;
             let to = self.width * (bit as usize + 1) / BARCODE_BITS as usize;

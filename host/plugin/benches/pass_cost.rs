@@ -154,10 +154,11 @@ fn main() -> anyhow::Result<()> {
         "{:>10} {:>14} {:>12} {:>10} {:>22}",
         "bytes", "native no-op", "native copy", "plugin", "plugin, other threads"
     );
+    let threads = plugin.threads().ok_or_else(|| anyhow::anyhow!("plugins have threads of their own"))?;
     let mut at_sizes = Vec::new();
     for size in SIZES {
         // All but the last run where plugins do, so that no change of threads is measured.
-        let on_its_threads = |factory| plugin.threads().block_on(plugin.threads().spawn(median(factory, size)));
+        let on_its_threads = |factory| threads.block_on(threads.spawn(median(factory, size)));
         let nothing = on_its_threads(Arc::new(Native::Nothing) as Arc<dyn Factory>)??;
         let copy = on_its_threads(Arc::new(Native::Copy))??;
         let pass = on_its_threads(plugin.clone())??;

@@ -41,11 +41,6 @@ impl PluginFactory {
     pub fn descriptor(&self) -> &Descriptor {
         &self.descriptor
     }
-
-    /// The threads that plugins run on. A transcoder that is driven from one of them is called without a change of threads.
-    pub fn threads(&self) -> &Handle {
-        self.plugin.engine.threads.handle()
-    }
 }
 
 #[async_trait]
@@ -68,6 +63,11 @@ impl Factory for PluginFactory {
 
     fn breaker(&self) -> Breaker {
         self.breaker
+    }
+
+    /// The plugins' own, so that no fragment has to change threads.
+    fn threads(&self) -> Option<&Handle> {
+        Some(self.plugin.engine.threads.handle())
     }
 
     async fn start(&self, context: Context) -> Result<Option<Box<dyn Transcoder>>, Fault> {

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use millrace_media::calendar::Group;
 use millrace_media::track::{Info, Kind};
 use millrace_media::{BroadcastName, Fragment, TrackName};
+use tokio::runtime::Handle;
 
 use crate::encoder::Encoders;
 use crate::ladder::Rendition;
@@ -114,6 +115,11 @@ pub trait Factory: Send + Sync {
     /// When its breaker opens.
     fn breaker(&self) -> Breaker {
         Breaker::default()
+    }
+
+    /// The threads that its transcoders are driven from; none for the runner's own.
+    fn threads(&self) -> Option<&Handle> {
+        None
     }
 
     /// Makes a transcoder, or none where it declines the track.

@@ -58,7 +58,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Runner {
-    /// Runs `factories` on every broadcast of `bus`, now and to come. Their tasks run on the current tokio runtime.
+    /// Runs `factories` on every broadcast of `bus`, now and to come. Their tasks run on the current tokio runtime, where a
+    /// factory has no threads of its own.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -228,7 +229,7 @@ impl Inner {
             clock,
             cancel: cancel.clone(),
         };
-        let join = self.runtime.spawn(drain.run());
+        let join = factory.threads().unwrap_or(&self.runtime).spawn(drain.run());
         tasks.insert(key, Task { track: track.clone(), counters, cancel, join });
     }
 }

@@ -41,7 +41,7 @@ pub(crate) fn ladder(name: &str, width: u32, height: u32) -> Ladder {
     Ladder { applies_to: Arc::new(|_| true), renditions: vec![Arc::new(rendition)] }
 }
 
-/// A factory whose faults are written down.
+/// A factory whose faults are written down. It is driven from the runner's threads, where the plugin alone would be from its own.
 pub(crate) struct Observed {
     factory: Arc<PluginFactory>,
     faults: Arc<Mutex<Vec<Fault>>>,

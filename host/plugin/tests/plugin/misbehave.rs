@@ -13,8 +13,13 @@ use crate::source::{GROUP, Source, bus};
 /// Enough for several groups.
 const FRAGMENTS: usize = 3 * GROUP as usize;
 
-/// Runs a plugin beside a healthy one until that has copied every fragment and `enough` holds of the first one's faults. Gives those faults.
-async fn beside_a_healthy_one(settings: PluginSettings, size: usize, enough: impl Fn(&[Fault]) -> bool) -> Vec<Fault> {
+/// Runs a plugin beside a healthy one until that has copied every fragment and `enough` holds of the first one's faults and the number of
+/// fragments it was given. Gives those faults.
+async fn beside_a_healthy_one(
+    settings: PluginSettings,
+    size: usize,
+    enough: impl Fn(&[Fault], u64) -> bool,
+) -> Vec<Fault> {
     let plugins = engine();
     let bad = Observed::new(load(&plugins, settings).await.unwrap());
     let factories: Vec<Arc<dyn Factory>> = vec![bad.clone(), shipped(&plugins, "passthrough").await];
@@ -26,7 +31,7 @@ async fn beside_a_healthy_one(settings: PluginSettings, size: usize, enough: imp
     for (copy, original) in copied.iter().zip(&written) {
         assert_eq!((copy.place().group, copy.place().object), (original.place().group, original.place().object));
     }
-    until("the faults are there", || enough(&bad.faults())).await;
+    until("the faults are there", || enough(&bad.faults(), stats(&runner, bad.name()).fragments)).await;
     source.finish();
     runner.shutdown().await;
     assert_eq!(stats(&runner, "passthrough").skipped, 0);
@@ -49,14 +54,14 @@ fn impatient() -> Limits {
 
 #[tokio::test]
 async fn trapping_at_start() {
-    let faults = beside_a_healthy_one(misbehave("trap-at-start"), 1000, |faults| faults.len() == 3).await;
+    let faults = beside_a_healthy_one(misbehave("trap-at-start"), 1000, |faults, _| faults.len() == 3).await;
     let trapped = Fault::Lost("`start` trapped: wasm `unreachable` instruction executed".into());
     assert_eq!(faults, [trapped.clone(), trapped.clone(), trapped]);
 }
 
 #[tokio::test]
 async fn trapping_on_every_third_fragment() {
-    let faults = beside_a_healthy_one(misbehave("trap-every-third"), 1000, |faults| faults.len() == 3).await;
+    let faults = beside_a_healthy_one(misbehave("trap-every-third"), 1000, |faults, _| faults.len() == 3).await;
     assert_eq!(text(&faults[0]), "`on-fragment` trapped: wasm `unreachable` instruction executed");
     assert!(faults.iter().all(|fault| matches!(fault, Fault::Lost(_))));
 }
@@ -82,14 +87,14 @@ async fn an_instance_that_follows_a_fault_goes_on_with_the_same_output() {
 #[tokio::test]
 async fn looping_at_start() {
     let settings = PluginSettings { limits: impatient(), ..misbehave("loop-at-start") };
-    let faults = beside_a_healthy_one(settings, 1000, |faults| !faults.is_empty()).await;
+    let faults = beside_a_healthy_one(settings, 1000, |faults, _| !faults.is_empty()).await;
     assert_eq!(text(&faults[0]), "`start` took more than its limit of 20 ms of CPU time");
 }
 
 #[tokio::test]
 async fn looping_for_ever_on_a_fragment() {
     let settings = PluginSettings { limits: impatient(), ..misbehave("loop") };
-    let faults = beside_a_healthy_one(settings, 1000, |faults| faults.len() == 3).await;
+    let faults = beside_a_healthy_one(settings, 1000, |faults, _| faults.len() == 3).await;
     assert_eq!(text(&faults[0]), "`on-fragment` took more than its limit of 20 ms of CPU time");
 }
 
@@ -114,7 +119,7 @@ async fn others_go_on_while_one_loops() {
 #[tokio::test]
 async fn allocating_four_gibibytes() {
     let settings = PluginSettings { limits: patient(), ..misbehave("allocate") };
-    let faults = beside_a_healthy_one(settings, 1000, |faults| faults.len() == 3).await;
+    let faults = beside_a_healthy_one(settings, 1000, |faults, _| faults.len() == 3).await;
     let text = text(&faults[0]);
     assert!(text.starts_with("`on-fragment` trapped: "), "{text}");
     assert!(
@@ -126,7 +131,7 @@ async fn allocating_four_gibibytes() {
 #[tokio::test]
 async fn keeping_every_handle() {
     let settings = PluginSettings { limits: patient(), ..misbehave("keep") };
-    let faults = beside_a_healthy_one(settings, 1000, |faults| faults.len() == FRAGMENTS).await;
+    let faults = beside_a_healthy_one(settings, 1000, |faults, _| faults.len() == FRAGMENTS).await;
     let full = "`on-fragment`: overloaded: the plugin holds as many handles as it may: 1024";
     assert_eq!(faults, vec![Fault::Returned(full.into()); FRAGMENTS]);
 }
@@ -135,7 +140,7 @@ async fn keeping_every_handle() {
 async fn keeping_more_memory_than_allowed() {
     let limits = Limits { pinned: 1 << 20, ..patient() };
     let settings = PluginSettings { limits, ..misbehave("keep") };
-    let faults = beside_a_healthy_one(settings, 100_000, |faults| faults.len() == FRAGMENTS).await;
+    let faults = beside_a_healthy_one(settings, 100_000, |faults, _| faults.len() == FRAGMENTS).await;
     let text = text(&faults[0]);
     assert!(text.starts_with("`on-fragment`: overloaded: the plugin's handles would keep "), "{text}");
     assert!(text.ends_with(" bytes in memory where its limit is 1048576"), "{text}");
@@ -143,22 +148,22 @@ async fn keeping_more_memory_than_allowed() {
 
 #[tokio::test]
 async fn returning_an_error() {
-    let faults = beside_a_healthy_one(misbehave("error"), 1000, |faults| faults.len() == FRAGMENTS).await;
+    let faults = beside_a_healthy_one(misbehave("error"), 1000, |faults, _| faults.len() == FRAGMENTS).await;
     assert_eq!(faults[0], Fault::Returned("`on-fragment`: failed: on purpose and on two lines".into()));
 }
 
 #[tokio::test]
 async fn failing_to_stop() {
-    let faults = beside_a_healthy_one(misbehave("trap-at-stop"), 1000, |_| true).await;
+    let faults = beside_a_healthy_one(misbehave("trap-at-stop"), 1000, |_, given| given == FRAGMENTS as u64).await;
     assert_eq!(faults, [Fault::Lost("`stop` trapped: wasm `unreachable` instruction executed".into())]);
-    let faults = beside_a_healthy_one(misbehave("error-at-stop"), 1000, |_| true).await;
+    let faults = beside_a_healthy_one(misbehave("error-at-stop"), 1000, |_, given| given == FRAGMENTS as u64).await;
     assert_eq!(faults, [Fault::Returned("`stop`: failed: on purpose".into())]);
 }
 
 #[tokio::test]
 async fn flooding_the_log() {
     let settings = PluginSettings { limits: patient(), ..misbehave("log") };
-    assert_eq!(beside_a_healthy_one(settings, 1000, |_| true).await, []);
+    assert_eq!(beside_a_healthy_one(settings, 1000, |_, given| given == FRAGMENTS as u64).await, []);
 }
 
 #[tokio::test]

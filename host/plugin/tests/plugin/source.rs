@@ -42,7 +42,7 @@ pub(crate) struct Source {
 impl Source {
     /// Pictures of 320x180.
     pub(crate) fn pictures(bus: &Bus) -> Self {
-        Self::video(bus, |encoder| Content::Pictures(encoder))
+        Self::video(bus, Content::Pictures)
     }
 
     /// Fragments of so many bytes that are no pictures.

@@ -78,7 +78,9 @@ pub(crate) struct SourceDecoder {
 }
 
 struct Feed {
-    consumer: Consumer,
+    track: Track,
+    /// Begins with the group of the first fragment that is wanted.
+    consumer: Option<Consumer>,
     /// The sequence number of the last fragment given to the decoder.
     fed: Option<u64>,
 }
@@ -115,13 +117,12 @@ impl SourceDecoder {
             pictures: Condvar::new(),
             progress: Notify::new(),
         });
-        let consumer = track.subscribe(Start::OldestGroup);
         let worker = worker::Worker::new(shared.clone(), info, decoder);
         std::thread::Builder::new()
             .name("decode".into())
             .spawn(move || worker.run())
             .map_err(|error| EncodeError::Overloaded(format!("no thread for the decoder: {error}")))?;
-        Ok(Self { shared, colour, feed: Mutex::new(Feed { consumer, fed: None }) })
+        Ok(Self { shared, colour, feed: Mutex::new(Feed { track: track.clone(), consumer: None, fed: None }) })
     }
 
     pub(crate) fn colour(&self) -> Option<Colour> {
@@ -159,18 +160,23 @@ impl SourceDecoder {
             progress.await;
         }
         self.shared.pictures.notify_all();
-        self.feed_to(fragment.place().sequence);
+        self.feed_to(fragment.place().sequence, Some(fragment.place().group));
         Ok(())
     }
 
-    /// Gives the decoder everything up to the fragment of sequence number `to`.
-    fn feed_to(&self, to: u64) {
+    /// Gives the decoder everything up to the fragment of sequence number `to`, from `group` on where it has had nothing yet.
+    fn feed_to(&self, to: u64, group: Option<Group>) {
         let mut feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner);
+        let Feed { track, consumer, fed } = &mut *feed;
+        if consumer.is_none() {
+            *consumer = group.map(|group| track.subscribe(Start::Group(group)));
+        }
+        let Some(consumer) = consumer else { return };
         let mut jobs = Vec::new();
-        while feed.fed.is_none_or(|fed| fed < to) {
-            match feed.consumer.try_next() {
+        while fed.is_none_or(|fed| fed < to) {
+            match consumer.try_next() {
                 Next::Ready(Event::Fragment(fragment)) => {
-                    feed.fed = Some(fragment.place().sequence);
+                    *fed = Some(fragment.place().sequence);
                     jobs.push(Job::Fragment(fragment));
                 }
                 Next::Ready(Event::Gap { .. }) => jobs.push(Job::Gap),
@@ -185,7 +191,7 @@ impl SourceDecoder {
 
     /// The source has ended: pictures that the decoder holds back come out.
     pub(crate) fn finish(&self) {
-        self.feed_to(u64::MAX);
+        self.feed_to(u64::MAX, None);
         self.shared.state().queue([Job::End]);
         self.shared.work.notify_one();
     }

@@ -216,13 +216,15 @@ impl Inner {
             self.decoders.clone(),
             clock.clone(),
         );
+        // A new track is read from its beginning; one that has run for a while is joined live, not caught up with.
+        let start = if track.stats().fragments == 0 { Start::OldestGroup } else { Start::NextGroup };
         let cancel = CancellationToken::new();
         let drain = Drain {
             before,
             factory: factory.clone(),
             broadcast: broadcast.clone(),
             rendition,
-            consumer: track.subscribe(Start::OldestGroup),
+            consumer: track.subscribe(start),
             outputs,
             encoders,
             counters: counters.clone(),

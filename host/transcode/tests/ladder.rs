@@ -97,6 +97,8 @@ async fn renditions_come_and_go_while_the_source_is_live() {
     assert_eq!(runner.add(ladder(&[rendition("b", 80, 46)])), Err(Duplicate("b".into())));
     source.write(15);
     let second = track(&source, "b").await;
+    // It joins with the next group, and does not catch up with what was before.
+    assert!(second.held()[0].place().group > first.held()[0].place().group);
     assert!(runner.remove("a"));
     assert!(!runner.remove("a"));
     until("the removed rung ends", || first.is_ended()).await;

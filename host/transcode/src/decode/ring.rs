@@ -191,9 +191,10 @@ impl State {
             reader.cursor = base;
             return Some(Taken::Lost(lost));
         }
-        let mut taken = None;
+        let (mut taken, mut beyond) = (None, false);
         while let Some(decoded) = self.ring.get((reader.cursor - base) as usize) {
             if !reader.has_passed(decoded) {
+                beyond = true;
                 break;
             }
             reader.cursor += 1;
@@ -202,7 +203,7 @@ impl State {
                 break;
             }
         }
-        let dry = taken.is_none() && (failed || (reader.closing && (!busy || ended)) || (ended && !busy));
+        let dry = taken.is_none() && (failed || (reader.closing && (beyond || !busy || ended)) || (ended && !busy));
         self.forget();
         if dry { Some(Taken::Closed) } else { taken }
     }

@@ -24,10 +24,11 @@ struct Shared {
 
 /// `GET /broadcasts` and `GET /transcoders`.
 pub(crate) fn router(bus: Bus, hls: Arc<Hls>, runner: Arc<Runner>) -> Router {
-    Router::new()
-        .route("/broadcasts", get(broadcasts))
-        .route("/transcoders", get(transcoders))
-        .with_state(Shared { bus, hls, runner })
+    Router::new().route("/broadcasts", get(broadcasts)).route("/transcoders", get(transcoders)).with_state(Shared {
+        bus,
+        hls,
+        runner,
+    })
 }
 
 #[derive(Serialize)]

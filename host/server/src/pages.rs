@@ -18,9 +18,9 @@ const IMMUTABLE: &str = "public, max-age=31536000, immutable";
 const POLICY: &str = "default-src 'self'; media-src 'self' blob:; worker-src 'self' blob:; img-src 'self' data:; style-src 'self' 'unsafe-inline'";
 
 pub(crate) fn router() -> Router {
-    Router::new().route("/", get(|| async { page("index.html") })).fallback(get(|uri: Uri| async move {
-        page(uri.path().trim_start_matches('/'))
-    }))
+    Router::new()
+        .route("/", get(|| async { page("index.html") }))
+        .fallback(get(|uri: Uri| async move { page(uri.path().trim_start_matches('/')) }))
 }
 
 fn page(name: &str) -> Response {

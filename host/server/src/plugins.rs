@@ -47,7 +47,12 @@ fn engine(config: &Config) -> EngineSettings {
         max_instances: u32::try_from(config.plugin_host.max_instances).unwrap_or(u32::MAX),
         threads: config.plugin_host.threads.unwrap_or(defaults.threads),
         memory: limits.iter().map(|limits| limits.memory).max().unwrap_or(defaults.memory).max(defaults.memory),
-        table_elements: limits.iter().map(|limits| limits.table_elements).max().unwrap_or(0).max(defaults.table_elements),
+        table_elements: limits
+            .iter()
+            .map(|limits| limits.table_elements)
+            .max()
+            .unwrap_or(0)
+            .max(defaults.table_elements),
         ..defaults
     }
 }

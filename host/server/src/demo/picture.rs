@@ -97,7 +97,7 @@ fn grain(length: usize) -> Vec<u8> {
     let mut state = 1u64;
     let mut next = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        ((state >> 56) as u16 * (GRAIN + 1) >> 8) as u8
+        (((state >> 56) as u16 * (GRAIN + 1)) >> 8) as u8
     };
     (0..length).map(|_| next()).collect()
 }

@@ -41,7 +41,8 @@ pub(crate) struct Decoded {
     /// Its sample's, in the source's timescale.
     pub(crate) duration: Time,
     pub(crate) captured_at: Option<Duration>,
-    /// When its fragment arrived, on the bus's monotonic clock.
+    /// When the fragment arrived that brought it out of the decoder, on the bus's monotonic clock. A source with B-frames that sends a
+    /// segment at a time leaves its last pictures in the decoder until the next segment: no encoder is to blame for that.
     pub(crate) arrived: Duration,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use millrace_codec::{DecodeError, Picture, VideoDecoder, open_video_decoder};
 use millrace_media::fragment::TimedSample;
@@ -38,11 +38,13 @@ pub(super) struct Worker {
     decoder: Box<dyn VideoDecoder>,
     in_flight: BTreeMap<i64, InFlight>,
     pictures: Vec<Picture>,
+    /// When the last fragment arrived.
+    arrived: Duration,
 }
 
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, info: Arc<Info>, decoder: Box<dyn VideoDecoder>) -> Self {
-        Self { shared, info, decoder, in_flight: BTreeMap::new(), pictures: Vec::new() }
+        Self { shared, info, decoder, in_flight: BTreeMap::new(), pictures: Vec::new(), arrived: Duration::ZERO }
     }
 
     pub(super) fn run(mut self) {
@@ -86,6 +88,7 @@ impl Worker {
             self.decoder = open(fragment.info()).map_err(|error| error.to_string())?;
             self.info = fragment.info().clone();
         }
+        self.arrived = fragment.arrived();
         for (index, timed) in fragment.timed_samples().enumerate() {
             let TimedSample { sample, presentation_time, .. } = timed;
             let Some(bytes) = fragment.payload.contiguous(sample.offset, sample.size) else { continue };
@@ -138,7 +141,7 @@ impl Worker {
                 starts_group: from.starts_group,
                 duration: from.duration,
                 captured_at,
-                arrived: from.fragment.arrived(),
+                arrived: self.arrived,
                 picture,
             };
             if !self.push(decoded) {

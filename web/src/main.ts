@@ -56,7 +56,7 @@ function follow(): void {
     if (identity !== opened) {
       opened = identity;
       player.open(broadcast.hls);
-    } else if (broadcast.state === 'live') player.playAgain();
+    } else if (broadcast.state === 'live' && failures === 0) player.playAgain();
   }
   player.setAway(listed && failures === 0 && broadcast?.state !== 'live');
   list.show(broadcasts, shown);

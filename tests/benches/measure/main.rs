@@ -1,0 +1,77 @@
+//! Measures what the design sets goals for, always beside something else in the same run, so that the machine's speed cancels out.
+//!
+//! `cargo bench -p millrace-tests --bench measure -- parts ladder` measures these two only. The table is printed, and written with the
+//! same figures as JSON to `target/bench/`.
+
+mod arrival;
+mod cpu;
+mod film;
+mod ladder;
+mod parts;
+mod plugin;
+mod program;
+mod push;
+mod report;
+mod spread;
+mod wire;
+
+use std::time::Instant;
+
+use film::Film;
+use report::{Report, Row};
+
+/// Something that is measured.
+struct Measurement {
+    name: &'static str,
+    about: &'static str,
+    run: fn(&mut Setting) -> anyhow::Result<Vec<Row>>,
+}
+
+const MEASUREMENTS: [Measurement; 4] = [
+    Measurement { name: "plugin", about: "a plugin's pass on a fragment", run: |_| plugin::measure() },
+    Measurement { name: "parts", about: "HLS parts from memory, beside nginx", run: |all| parts::measure(all.film()?) },
+    Measurement {
+        name: "arrival",
+        about: "from a fragment's last byte to its part",
+        run: |all| arrival::measure(all.film()?),
+    },
+    Measurement { name: "ladder", about: "the ladder's CPU time", run: |all| ladder::measure(all.film()?) },
+];
+
+/// What measurements share.
+#[derive(Default)]
+struct Setting {
+    film: Option<Film>,
+}
+
+impl Setting {
+    /// The film, made when it is first asked for.
+    fn film(&mut self) -> anyhow::Result<&Film> {
+        if self.film.is_none() {
+            eprintln!("  making a film");
+            self.film = Some(Film::make()?);
+        }
+        Ok(self.film.as_ref().expect("it was just made"))
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    // Cargo adds flags of its own.
+    let asked: Vec<_> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let known = |name: &String| MEASUREMENTS.iter().any(|measurement| measurement.name == name);
+    if let Some(unknown) = asked.iter().find(|name| !known(name)) {
+        let names: Vec<_> = MEASUREMENTS.iter().map(|measurement| measurement.name).collect();
+        anyhow::bail!("there is no measurement {unknown:?}: there are {}", names.join(", "));
+    }
+    let (begun, mut setting, mut report) = (Instant::now(), Setting::default(), Report::default());
+    for measurement in MEASUREMENTS.iter().filter(|m| asked.is_empty() || asked.iter().any(|name| name == m.name)) {
+        eprintln!("{} ({})", measurement.about, measurement.name);
+        let rows = (measurement.run)(&mut setting)?;
+        rows.iter().for_each(|row| eprintln!("  {}", row.line()));
+        report.add(measurement.about, rows);
+    }
+    let folder = report.save()?;
+    println!("\n{}", report.text());
+    eprintln!("{:.0} s; written to {}", begun.elapsed().as_secs_f64(), folder.display());
+    Ok(())
+}

@@ -143,22 +143,24 @@ impl Server {
     /// Ends it as an operator does.
     ///
     /// # Panics
-    /// As [`stopped`](Self::stopped).
+    /// Unless it exits with 0, in time, without having logged an error.
     pub fn stop(self) {
         self.terminate();
-        self.stopped();
+        self.stopped(None);
     }
 
-    /// Waits for its end, after [`terminate`](Self::terminate).
+    /// Waits for its end, after [`terminate`](Self::terminate). Errors that say what is `expected` may have been logged.
     ///
     /// # Panics
-    /// Unless it exits with 0, in time, without having logged an error.
-    pub fn stopped(mut self) {
+    /// As [`stop`](Self::stop).
+    pub fn stopped(mut self, expected: Option<&str>) {
         let status = self.exited();
         assert!(status.success(), "the server ended with {status}:\n{}", self.log());
         self.readers.drain(..).for_each(|reader| reader.join().expect("a log can be read"));
         let log = self.log();
-        let errors: Vec<_> = log.lines().filter(|line| line.contains("ERROR") || line.contains("panicked")).collect();
+        let is_expected = |line: &&str| expected.is_some_and(|expected| line.contains(expected));
+        let is_error = |line: &&str| line.contains("ERROR") || line.contains("panicked");
+        let errors: Vec<_> = log.lines().filter(is_error).filter(|line| !is_expected(line)).collect();
         assert!(errors.is_empty(), "the server has logged errors: {errors:#?}");
     }
 

@@ -94,3 +94,23 @@ fn a_publisher_returns_to_the_same_page() {
     second.finish();
     server.stop();
 }
+
+#[test]
+fn the_end_of_a_broadcast_is_seen() {
+    let server = Server::serve(CONFIG);
+    let film = Film::new();
+    let publisher = Publisher::start(&server, Form::Dash, &film, "live/me", "");
+    server.track("live/me", |track| track["rendition"] == "240p" && !track["width"].is_null());
+    let mut page = Page::open(&server.url("/#live/me"), "end");
+    page.phase("playing");
+    let playing = page.watch(5)["end"].clone();
+    // ffmpeg's last words are a static MPD.
+    publisher.finish();
+    let ended = page.phase("ended");
+    assert!(number(&ended, "currentTime") > number(&playing, "currentTime"), "{ended:#}");
+    expect_well("the end", &ended);
+    let (_, deviation) = page.screenshot("end");
+    assert!(deviation > 20.0, "the last picture is gone: {deviation}");
+    drop(page);
+    server.stop();
+}

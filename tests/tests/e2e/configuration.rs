@@ -31,7 +31,7 @@ fn what_is_wrong_is_said_with_its_place() {
     for (content, place, sentences) in [
         ("[hls]\npart_taget = \"200ms\"\n", ":2:1", ["part_taget", "did you mean `part_target`?"]),
         ("[hls]\npart_target = 3\n", ":2:15", ["part_target", "200ms"]),
-        ("[window]\n\n  duration = [1]\n", ":3:14", ["duration", "60s"]),
+        ("[window]\n\n  duration = [1]\n", ":3:14", ["duration", "2s"]),
         ("[http]\nlisten = [\"127.0.0.1:9000\", \"127.0.0.1:9000\"]\n", ":2:29", ["127.0.0.1:9000", "listen"]),
         ("[http]\nlisten = \"0.0.0.0:8080\"\n", ":2:10", ["0.0.0.0:8080", "publish_token"]),
         ("[http\n", ":1:6", ["error", "]"]),

@@ -55,6 +55,8 @@ fn three_plugins_misbehave_beside_a_healthy_one() {
     }
     assert_eq!(faults("ladder"), 0.0);
     assert_eq!(server.text("/healthz").trim(), "ok");
+    assert_eq!(faults("loops"), 3.0, "its breaker has opened, and it is not called again");
     publisher.finish();
-    server.stop();
+    server.terminate();
+    server.stopped(Some("the breaker opens"));
 }

@@ -49,6 +49,12 @@ const commands = {
     return commands.state();
   },
 
+  /** Waits until the page says something across the picture. */
+  async says({ text }) {
+    await page.locator('#overlay', { hasText: text }).waitFor();
+    return commands.state();
+  },
+
   /** Waits until a playing picture is so high. */
   async height({ pixels }) {
     await page.waitForFunction((wanted) => window.millrace.video.videoHeight === wanted, pixels, { polling: 50 });

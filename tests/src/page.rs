@@ -49,9 +49,14 @@ impl Page {
         answer["ok"].clone()
     }
 
-    /// Waits until the player is in this phase: `playing`, `stalled`, `ended`.
+    /// Waits until the player is in this phase: `playing`, `stalled`.
     pub fn phase(&mut self, name: &str) -> Value {
         self.tell(json!({ "do": "phase", "name": name }))
+    }
+
+    /// Waits until the page says something across the picture, and gives what the player measures then.
+    pub fn says(&mut self, text: &str) -> Value {
+        self.tell(json!({ "do": "says", "text": text }))
     }
 
     /// Chooses the quality of this height, and waits until it is on screen.

@@ -106,7 +106,7 @@ fn the_end_of_a_broadcast_is_seen() {
     let playing = page.watch(5)["end"].clone();
     // ffmpeg's last words are a static MPD.
     publisher.finish();
-    let ended = page.phase("ended");
+    let ended = page.says("This broadcast has ended");
     assert!(number(&ended, "currentTime") > number(&playing, "currentTime"), "{ended:#}");
     expect_well("the end", &ended);
     let (_, deviation) = page.screenshot("end");

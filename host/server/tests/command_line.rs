@@ -1,6 +1,6 @@
-//! `check-config`, and servers that cannot start.
+//! The binary: `check-config`, and servers that cannot start.
 
-use millrace_tests::{Server, run_for_errors};
+use std::process::{Command, Stdio};
 
 /// Checks this file, and gives the exit code and what was said.
 fn check(content: &str) -> (i32, String) {
@@ -11,17 +11,20 @@ fn told(command: &str, content: &str) -> (i32, String) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("millrace.toml");
     std::fs::write(&file, content).unwrap();
-    let binary = Server::binary();
-    let (binary, file) = (binary.to_str().unwrap(), file.to_str().unwrap());
-    match command {
-        "check-config" => run_for_errors(binary, [command, file]),
-        _ => run_for_errors(binary, [command, "--config", file]),
+    let mut millrace = Command::new(env!("CARGO_BIN_EXE_millrace"));
+    millrace.arg(command).args((command == "serve").then_some("--config")).arg(file);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MILLRACE_")) {
+        millrace.env_remove(name);
     }
+    let output = millrace.stdin(Stdio::null()).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code().expect("it ends by itself"), String::from_utf8_lossy(&text).into_owned())
 }
 
 #[test]
 fn the_example_is_right() {
-    let example = std::fs::read_to_string(millrace_tests::root().join("millrace.example.toml")).unwrap();
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../millrace.example.toml");
+    let example = std::fs::read_to_string(example).unwrap();
     let (code, text) = check(&example);
     assert!(code == 0 && text.starts_with("OK\n"), "{code} {text}");
 }

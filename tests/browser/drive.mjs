@@ -57,7 +57,9 @@ const commands = {
 
   /** Waits until a playing picture is so high. */
   async height({ pixels }) {
-    await page.waitForFunction((wanted) => window.millrace.video.videoHeight === wanted, pixels, { polling: 50 });
+    await page.waitForFunction((wanted) => window.millrace.video.videoHeight === wanted, pixels, {
+      polling: 50,
+    });
     return commands.state();
   },
 
@@ -116,7 +118,9 @@ for await (const line of createInterface({ input: process.stdin })) {
     const state = await commands.state().catch(() => null);
     answer = { error: `${error.message ?? error}`, state };
     // For whoever looks into it.
-    await page.screenshot({ path: command.exhibit ?? join(tmpdir(), 'millrace-failed.png') }).catch(() => null);
+    await page
+      .screenshot({ path: command.exhibit ?? join(tmpdir(), 'millrace-failed.png') })
+      .catch(() => null);
   }
   process.stdout.write(`${JSON.stringify(answer)}\n`);
 }

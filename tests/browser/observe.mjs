@@ -52,5 +52,10 @@ export async function look(base64) {
   }
   const count = data.length / 4;
   const mean = sum / count;
-  return { width: image.width, height: image.height, mean, deviation: Math.sqrt(squares / count - mean * mean) };
+  return {
+    width: image.width,
+    height: image.height,
+    mean,
+    deviation: Math.sqrt(squares / count - mean * mean),
+  };
 }

@@ -32,7 +32,9 @@ for (const uri of uris) {
     holdBack: playlist.lowLatencyCompatibility?.partHoldBack,
   });
 }
-const variants = master.variants.map(({ uri, bandwidth, averageBandwidth, codecs, resolution, frameRate, audio }) => {
-  return { uri, bandwidth, averageBandwidth, codecs, ...resolution, frameRate, audio: audio.length };
-});
+const variants = master.variants.map(
+  ({ uri, bandwidth, averageBandwidth, codecs, resolution, frameRate, audio }) => {
+    return { uri, bandwidth, averageBandwidth, codecs, ...resolution, frameRate, audio: audio.length };
+  },
+);
 console.log(JSON.stringify({ variants, media }));

@@ -9,7 +9,7 @@ pub(crate) struct Turn(#[expect(dead_code, reason = "the lock lives as long as t
 impl Turn {
     /// Waits for the others.
     pub(crate) fn take() -> Self {
-        let path = std::env::temp_dir().join("millrace-e2e.lock");
+        let path = crate::exhibits().join("turn.lock");
         let file = File::options().create(true).truncate(false).write(true).open(&path);
         let file = file.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         file.lock().unwrap_or_else(|error| panic!("{}: {error}", path.display()));

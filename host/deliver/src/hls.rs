@@ -23,6 +23,7 @@ mod feed;
 mod hold;
 mod http;
 mod master;
+mod meters;
 mod path;
 mod playlist;
 mod registry;

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::{Response, StatusCode};
 use bytes::Bytes;
+use metrics::Counter;
 use millrace_media::Fragment;
 use millrace_media::track::Kind;
 
@@ -25,6 +26,9 @@ pub(super) enum What {
 }
 
 impl What {
+    pub(super) const ALL: [Self; 6] =
+        [Self::Master, Self::Playlist, Self::Init, Self::Segment, Self::Part, Self::Unknown];
+
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Master => "master",
@@ -92,8 +96,8 @@ fn seconds(max_age: u32) -> HeaderValue {
 }
 
 /// A playlist that may be cached for `max_age` seconds.
-pub(super) fn playlist(text: Bytes, is_gzip: bool, max_age: u32) -> Response<Body> {
-    metrics::counter!("millrace_hls_bytes_total", "kind" => "playlist").increment(text.len() as u64);
+pub(super) fn playlist(text: Bytes, is_gzip: bool, max_age: u32, served: &Counter) -> Response<Body> {
+    served.increment(text.len() as u64);
     let mut answer = Response::new(Body::from(text));
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/vnd.apple.mpegurl"));
@@ -106,28 +110,29 @@ pub(super) fn playlist(text: Bytes, is_gzip: bool, max_age: u32) -> Response<Bod
 }
 
 /// What a file is, and how long it may be cached, in seconds.
-pub(super) struct File {
-    pub(super) what: What,
+pub(super) struct File<'a> {
     pub(super) kind: Kind,
     pub(super) max_age: u32,
+    /// Counts the bytes sent.
+    pub(super) served: &'a Counter,
 }
 
 /// A file of some bytes, or the range of it that is asked for.
-pub(super) fn bytes(file: &File, bytes: Bytes, request: &HeaderMap) -> Response<Body> {
+pub(super) fn bytes(file: &File<'_>, bytes: Bytes, request: &HeaderMap) -> Response<Body> {
     ranged(file, bytes.len() as u64, request, |range| {
         let slice = bytes.slice(range.start as usize..range.end as usize);
-        metrics::counter!("millrace_hls_bytes_total", "kind" => file.what.as_str()).increment(slice.len() as u64);
+        file.served.increment(slice.len() as u64);
         Body::from(slice)
     })
 }
 
 /// A file of stored fragments, or the range of it that is asked for.
-pub(super) fn fragments(file: &File, runs: Vec<Arc<[Fragment]>>, request: &HeaderMap) -> Response<Body> {
-    let served = metrics::counter!("millrace_hls_bytes_total", "kind" => file.what.as_str());
+pub(super) fn fragments(file: &File<'_>, runs: Vec<Arc<[Fragment]>>, request: &HeaderMap) -> Response<Body> {
+    let served = file.served.clone();
     ranged(file, length(&runs), request, |range| Body::new(FragmentsBody::new(runs, range, served)))
 }
 
-fn ranged(file: &File, length: u64, request: &HeaderMap, body: impl FnOnce(Range<u64>) -> Body) -> Response<Body> {
+fn ranged(file: &File<'_>, length: u64, request: &HeaderMap, body: impl FnOnce(Range<u64>) -> Body) -> Response<Body> {
     let asked =
         request.get(header::RANGE).and_then(|range| range.to_str().ok()).and_then(|range| parse_range(range, length));
     let (status, range, content_range) = match asked {

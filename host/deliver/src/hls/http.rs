@@ -70,8 +70,7 @@ async fn serve(
         None => (What::Unknown, Err(Refusal::NotFound(format!("there is no file of HLS called {path:?}")))),
     };
     let answer = answer.unwrap_or_else(Refusal::answer);
-    let status = answer.status().as_u16().to_string();
-    metrics::counter!("millrace_hls_requests_total", "kind" => what.as_str(), "status" => status).increment(1);
+    hls.meters().answered(what, answer.status().as_u16());
     answer
 }
 
@@ -123,7 +122,8 @@ impl Request<'_> {
         let mut text = Text::new(master::text(&rungs, base, independent));
         let gzip = delivery::takes_gzip(self.headers);
         let bytes = if gzip { text.gzip() } else { text.plain };
-        Ok(delivery::playlist(bytes, gzip, entry.broadcast.target_duration().unwrap_or(1) / 2))
+        let max_age = entry.broadcast.target_duration().unwrap_or(1) / 2;
+        Ok(delivery::playlist(bytes, gzip, max_age, self.hls.meters().bytes(What::Master)))
     }
 
     /// What can be played. Players read this playlist once, so a track that is about to be ready is waited for.
@@ -180,7 +180,7 @@ impl Request<'_> {
         let text = text.ok_or_else(|| Refusal::NotFound("the track has ended without media".into()))?;
         let target = feed.with(MediaPlaylist::target_duration).unwrap_or(1);
         let max_age = if directives.wanted.is_some() { target * CACHED } else { target / 2 };
-        Ok(delivery::playlist(text, gzip, max_age))
+        Ok(delivery::playlist(text, gzip, max_age, self.hls.meters().bytes(What::Playlist)))
     }
 
     async fn init(&self, path: TrackPath<'_>, directory: &str, number: u32) -> Result<Response<Body>, Refusal> {
@@ -214,10 +214,10 @@ impl Request<'_> {
         found.ok_or_else(|| Refusal::NotFound(format!("there is no track {track:?} of a broadcast {broadcast:?}")))
     }
 
-    fn file(&self, what: What, feed: &Feed) -> File {
+    fn file(&self, what: What, feed: &Feed) -> File<'_> {
         let kind = feed.track.info().map_or(millrace_media::track::Kind::Video, |info| info.kind());
         let target = feed.with(MediaPlaylist::target_duration).unwrap_or(1);
-        File { what, kind, max_age: target * CACHED }
+        File { kind, max_age: target * CACHED, served: self.hls.meters().bytes(what) }
     }
 
     async fn wait<T>(&self, feed: &Feed, look: impl FnMut(&MediaPlaylist) -> Option<T>) -> Result<T, Refusal> {

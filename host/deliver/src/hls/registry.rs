@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::Settings;
 use super::feed::{Feed, Running};
+use super::meters::Meters;
 use super::playlist::{MediaPlaylist, Report, Surroundings};
 
 /// HLS of everything on a bus. When it is dropped, its tasks end.
@@ -27,6 +28,7 @@ struct Shared {
     settings: Settings,
     broadcasts: Mutex<BTreeMap<BroadcastName, Arc<Entry>>>,
     blocked: AtomicUsize,
+    meters: Meters,
 }
 
 /// The playlists of one broadcast.
@@ -52,7 +54,8 @@ impl Hls {
     /// Follows everything on `bus`. Must be called within a Tokio runtime.
     pub fn new(bus: Bus, settings: Settings) -> Arc<Self> {
         let broadcasts = Mutex::default();
-        let shared = Arc::new(Shared { bus, settings, broadcasts, blocked: AtomicUsize::new(0) });
+        let shared =
+            Arc::new(Shared { bus, settings, broadcasts, blocked: AtomicUsize::new(0), meters: Meters::new() });
         let watcher = tokio::spawn(watch(shared.clone()));
         Arc::new(Self { shared, watcher })
     }
@@ -117,6 +120,11 @@ impl Hls {
     /// The longest segment there can be.
     pub(super) fn longest_segment(&self) -> Duration {
         self.shared.bus.settings().calendar.max_segment
+    }
+
+    /// What is counted of requests.
+    pub(super) fn meters(&self) -> &Meters {
+        &self.shared.meters
     }
 
     /// How many requests wait.

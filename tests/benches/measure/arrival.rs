@@ -1,5 +1,5 @@
-//! How soon a part can be fetched: from the moment the publisher has sent the last byte of the fragment that completes it, to the
-//! moment a player who is waiting for it has the first byte of the answer.
+//! How soon a part can be fetched: from the moment the publisher sends the last byte of the fragment that completes it, to the moment
+//! a player who is waiting for it has the first byte of the answer.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ pub(crate) fn measure(film: &Film) -> anyhow::Result<Vec<Row>> {
         ensure!(hint != fetched, "{hint} could be fetched, and is not listed");
         let part = player.get(&format!("{folder}/{hint}"))?;
         let sent = push.sent.when(&part.body).with_context(|| format!("{hint} ends with bytes that were not sent"))?;
-        // Where it was complete before it was asked for, nobody waited for it.
+        // Where it was sent before it was asked for, nobody waited for it.
         if part.asked < sent {
             waited.push(millis(part.first_byte.saturating_duration_since(sent)));
             if waited.len().is_multiple_of(PARTS / 4) {

@@ -111,7 +111,15 @@ impl Source {
             let publisher = bus.publish(&BroadcastName::new("bench/ladder")?)?;
             let broadcast = publisher.broadcast().clone();
             let mut producer = publisher.create_track(TrackName::new("video")?, self.header.info.clone())?;
-            self.media.iter().try_for_each(|media| producer.write(media.clone()).map(drop))?;
+            let mut write = |media: &Media| producer.write(media.clone()).map(drop);
+            let (first, rest) = self.media.split_first().context("the film has pictures")?;
+            write(first)?;
+            // A rung begins with its source's first group; one that finds the source ended has nothing to do.
+            let mut changes = broadcast.changes();
+            while !self.renditions.iter().all(|rendition| broadcast.track(&rendition.name).is_some()) {
+                tokio::time::timeout(PATIENCE, changes.changed()).await.context("no rung begins")??;
+            }
+            rest.iter().try_for_each(write)?;
             publisher.finish();
             drop(producer);
             tokio::time::timeout(PATIENCE, runner.shutdown()).await.context("the ladder does not end")?;

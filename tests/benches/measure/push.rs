@@ -14,7 +14,7 @@ use crate::film::Track;
 /// The last bytes of a chunk, by which it is known again. The film has grain: no two chunks end alike.
 const TAIL: usize = 24;
 
-/// When each chunk's last byte was handed to the socket.
+/// When each chunk was handed to the socket, all of it at once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sent(Arc<Mutex<HashMap<Bytes, Instant>>>);
 
@@ -54,8 +54,9 @@ impl Push {
             for (number, chunk) in chunks.iter().enumerate() {
                 let due = Duration::from_secs_f64(number as f64 / rate);
                 std::thread::sleep(due.saturating_sub(begun.elapsed()));
-                send(&mut out, chunk)?;
+                // Before, since the answer may be there before the call returns.
                 noted.note(chunk, Instant::now());
+                send(&mut out, chunk)?;
             }
             Ok(())
         });

@@ -34,7 +34,7 @@ fn componentize(module: &Path, component: &Path) -> anyhow::Result<()> {
     let encoded = ComponentEncoder::default()
         .validate(true)
         .module(&core)
-        .and_then(|mut encoder| encoder.encode())
+        .and_then(|encoder| encoder.encode())
         .with_context(|| format!("no component can be made of {}", module.display()))?;
     // Renamed into place, so that whoever reads it never finds half of it, also where several of these run at once.
     let mut unfinished = component.as_os_str().to_owned();

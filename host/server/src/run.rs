@@ -21,6 +21,8 @@ use crate::{api, pages, plugins, settings, telemetry};
 
 /// How often broadcasts are looked at that wait for their publisher or have ended.
 const EXPIRE: Duration = Duration::from_millis(500);
+/// How long players have, once playlists have ended, to see that and to fetch what they lack of the last segment.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 /// How long transcoders may take to finish, and then how long answers under way may take, when the server stops.
 const LAST_MOMENTS: Duration = Duration::from_secs(5);
 
@@ -62,6 +64,9 @@ pub async fn run(config: Config, mode: Mode) -> anyhow::Result<()> {
     tracing::info!("stopping");
     ingest.stop();
     end(&bus, &runner, demo).await;
+    if !bus.broadcasts().is_empty() {
+        tokio::time::sleep(LAST_LOOK).await;
+    }
     serving.stop(LAST_MOMENTS).await;
     tasks.shutdown().await;
     tracing::info!("stopped");

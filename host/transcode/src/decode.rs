@@ -148,12 +148,15 @@ impl SourceDecoder {
             let progress = self.shared.progress.notified();
             let mut progress = std::pin::pin!(progress);
             progress.as_mut().enable();
+            // What the decoder has been given already costs no more: an encoder that comes after others must not wait for them, for they
+            // may wait for it.
+            let adds = self.feed().fed.is_none_or(|fed| fed < fragment.place().sequence);
             {
                 let mut state = self.shared.state();
                 if let Some(reason) = state.failure() {
                     return Err(EncodeError::Failed(reason.to_owned()));
                 }
-                if state.has_room_for(reader) {
+                if state.has_room_for(reader, adds) {
                     state.want(reader, fragment.place().sequence);
                     break;
                 }
@@ -165,9 +168,13 @@ impl SourceDecoder {
         Ok(())
     }
 
+    fn feed(&self) -> MutexGuard<'_, Feed> {
+        self.feed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Gives the decoder everything up to the fragment of sequence number `to`, from `group` on where it has had nothing yet.
     fn feed_to(&self, to: u64, group: Option<Group>) {
-        let mut feed = self.feed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut feed = self.feed();
         let Feed { track, consumer, fed } = &mut *feed;
         if consumer.is_none() {
             *consumer = group.map(|group| track.subscribe(Start::Group(group)));

@@ -81,7 +81,7 @@ pub enum Policy {
 /// When the breaker opens, and what then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Breaker {
-    /// Instances lost within the window before it opens.
+    /// So many faults of one transcoder within the window open it: errors returned, instances lost, failed starts.
     pub max_faults: u32,
     /// The window.
     pub window: Duration,

@@ -108,13 +108,28 @@ async fn healthy_saw(runner: &Runner, fragments: u64) {
 async fn a_returned_error_is_counted_and_the_next_fragment_follows() {
     let bus = bus();
     let fault_at = |n: u32| (n % 3 == 1).then(|| Fault::Returned("no".into()));
-    let (runner, copier) = run(&bus, Copier { fault_at, ..Copier::new("sick") });
+    let breaker = Breaker { max_faults: 11, ..Breaker::default() };
+    let (runner, copier) = run(&bus, Copier { fault_at, breaker, ..Copier::new("sick") });
     let mut source = Source::new(&bus);
     source.write(30);
     until("all is seen", || stats(&runner, "sick").fragments == 30).await;
     healthy_saw(&runner, 30).await;
     assert_eq!((stats(&runner, "sick").fragment_faults, stats(&runner, "sick").output_fragments), (10, 20));
     assert_eq!(*copier.reasons.lock().unwrap(), [Reason::Fresh]);
+}
+
+#[tokio::test]
+async fn returned_errors_open_the_breaker_as_well() {
+    let bus = bus();
+    let breaker = Breaker { max_faults: 3, window: Duration::from_secs(60), policy: Policy::Drop };
+    let fault_at = |_: u32| Some(Fault::Returned("no".into()));
+    let (runner, _) = run(&bus, Copier { fault_at, breaker, ..Copier::new("sick") });
+    let mut source = Source::new(&bus);
+    source.write(30);
+    healthy_saw(&runner, 30).await;
+    until("what it made ends", || source.publisher.broadcast().track("sick").is_some_and(|track| track.is_ended()))
+        .await;
+    assert_eq!(stats(&runner, "sick").fragment_faults, 3);
 }
 
 #[tokio::test]

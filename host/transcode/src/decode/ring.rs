@@ -47,6 +47,8 @@ struct Reader {
     /// The last fragment it has asked for.
     reached: Option<u64>,
     closing: bool,
+    /// It held the ring up for too long, and is not waited for again until it wants something.
+    left_behind: bool,
 }
 
 impl Reader {
@@ -78,7 +80,14 @@ impl State {
     pub(super) fn add_reader(&mut self) -> ReaderId {
         let id = ReaderId(self.next_reader);
         self.next_reader += 1;
-        self.readers.push(Reader { id, cursor: self.base, wanted: BTreeSet::new(), reached: None, closing: false });
+        self.readers.push(Reader {
+            id,
+            cursor: self.base,
+            wanted: BTreeSet::new(),
+            reached: None,
+            closing: false,
+            left_behind: false,
+        });
         id
     }
 
@@ -121,18 +130,19 @@ impl State {
     pub(super) fn want(&mut self, id: ReaderId, fragment: u64) {
         let Some(reader) = self.reader(id) else { return };
         reader.wanted.insert(fragment);
+        reader.left_behind = false;
         reader.reached = reader.reached.max(Some(fragment));
         if reader.wanted.len() > WANTED {
             reader.wanted.pop_first();
         }
     }
 
-    /// True while neither the decoder nor this reader's encoder has too much before it.
-    pub(super) fn has_room_for(&self, id: ReaderId) -> bool {
+    /// True while this reader's encoder has not too much before it, nor, where the fragment `adds` to it, the decoder.
+    pub(super) fn has_room_for(&self, id: ReaderId, adds: bool) -> bool {
         let Some(reader) = self.readers.iter().find(|reader| reader.id == id) else { return true };
         let ahead =
             self.ring.iter().skip(self.index(reader.cursor)).filter(|decoded| reader.has_passed(decoded)).count();
-        ahead <= AHEAD && self.queued.is_none_or(|queued| queued <= QUEUE)
+        ahead <= AHEAD && (!adds || self.queued.is_none_or(|queued| queued <= QUEUE))
     }
 
     pub(super) fn queue(&mut self, jobs: impl IntoIterator<Item = Job>) {
@@ -156,15 +166,16 @@ impl State {
         job
     }
 
-    /// Whether a picture can be pushed now; a full ring waits for encoders that are at work on it, unless patience is at an end.
+    /// Whether a picture can be pushed now. A full ring waits for those who have yet to take its first picture, until patience is at an end.
     pub(super) fn has_room(&mut self, picture_bytes: usize, patient: bool) -> bool {
         let limit = (RING_BYTES / picture_bytes.max(1)).clamp(*RING_PICTURES.start(), *RING_PICTURES.end());
         while self.ring.len() >= limit {
-            let oldest = &self.ring[0];
-            let held = self.readers.iter().any(|reader| reader.cursor == self.base && reader.has_passed(oldest));
-            if held && patient {
+            let base = self.base;
+            let mut holding = self.readers.iter_mut().filter(|reader| reader.cursor == base && !reader.left_behind);
+            if patient && holding.next().is_some() {
                 return false;
             }
+            holding.for_each(|reader| reader.left_behind = true);
             self.ring.pop_front();
             self.base += 1;
         }
@@ -203,7 +214,7 @@ impl State {
                 break;
             }
         }
-        let dry = taken.is_none() && (failed || (reader.closing && (beyond || !busy || ended)) || (ended && !busy));
+        let dry = taken.is_none() && (failed || (reader.closing && (beyond || !busy || ended)));
         self.forget();
         if dry { Some(Taken::Closed) } else { taken }
     }

@@ -1,24 +1,24 @@
-//! The circuit breaker: a factory's transcoder that is lost again and again is not tried for ever.
+//! The circuit breaker: a factory's transcoder that faults again and again is not tried for ever.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::factory::Breaker;
 
-/// Counts one transcoder's losses.
+/// Counts one transcoder's faults.
 #[derive(Debug)]
-pub(super) struct Losses {
+pub(super) struct Faults {
     breaker: Breaker,
     /// When, on the bus's monotonic clock.
     recent: VecDeque<Duration>,
 }
 
-impl Losses {
+impl Faults {
     pub(super) fn new(breaker: Breaker) -> Self {
         Self { breaker, recent: VecDeque::new() }
     }
 
-    /// Counts a loss. True where the breaker opens.
+    /// Counts a fault. True where the breaker opens.
     pub(super) fn add(&mut self, now: Duration) -> bool {
         self.recent.push_back(now);
         while self.recent.front().is_some_and(|first| now.saturating_sub(*first) > self.breaker.window) {
@@ -34,10 +34,10 @@ mod tests {
     use crate::factory::Policy;
 
     #[test]
-    fn it_opens_after_so_many_losses_within_the_window() {
+    fn it_opens_after_so_many_faults_within_the_window() {
         let breaker = Breaker { max_faults: 3, window: Duration::from_secs(10), policy: Policy::Drop };
-        let mut losses = Losses::new(breaker);
-        let opened: Vec<_> = [0, 6, 12, 18, 19].map(|at| losses.add(Duration::from_secs(at))).into();
+        let mut faults = Faults::new(breaker);
+        let opened: Vec<_> = [0, 6, 12, 18, 19].map(|at| faults.add(Duration::from_secs(at))).into();
         assert_eq!(opened, [false, false, false, false, true]);
     }
 }

@@ -8,7 +8,7 @@ use millrace_media::{Broadcast, Fragment};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::breaker::Losses;
+use super::breaker::Faults;
 use crate::encoder::Encoders;
 use crate::factory::{Context, Factory, Fault, Policy, Reason, Transcoder};
 use crate::ladder::Rendition;
@@ -48,7 +48,7 @@ impl Drain {
         {
             tracing::error!(%error, "a transcoder's task did not end well");
         }
-        let mut losses = Losses::new(self.factory.breaker());
+        let mut faults = Faults::new(self.factory.breaker());
         let mut instance = Instance::Due(Reason::Fresh);
         // What the track was when the instance was started, and in which epoch.
         let mut known: Option<(Arc<Info>, millrace_media::calendar::Epoch)> = None;
@@ -66,7 +66,7 @@ impl Drain {
                     if let Instance::Running(transcoder) = &mut instance
                         && let Err(fault) = transcoder.gap(next, skipped).await
                     {
-                        self.faulted(&mut instance, &mut losses, Phase::Fragment, &fault);
+                        self.faulted(&mut instance, &mut faults, Phase::Fragment, &fault);
                     }
                 }
                 Some(Event::Fragment(fragment)) => {
@@ -77,7 +77,7 @@ impl Drain {
                         instance = Instance::Due(Reason::SourceReturned);
                     }
                     known = Some(now);
-                    self.fragment(&mut instance, &mut losses, &fragment).await;
+                    self.fragment(&mut instance, &mut faults, &fragment).await;
                 }
             }
         };
@@ -86,17 +86,17 @@ impl Drain {
         self.outputs.end();
     }
 
-    async fn fragment(&self, instance: &mut Instance, losses: &mut Losses, fragment: &Fragment) {
+    async fn fragment(&self, instance: &mut Instance, faults: &mut Faults, fragment: &Fragment) {
         if let Instance::Due(reason) = *instance
             && fragment.starts_group()
         {
-            self.start(instance, losses, reason, fragment).await;
+            self.start(instance, faults, reason, fragment).await;
         }
         match instance {
             Instance::Running(transcoder) => {
                 self.counters.fragment();
                 if let Err(fault) = transcoder.fragment(fragment).await {
-                    self.faulted(instance, losses, Phase::Fragment, &fault);
+                    self.faulted(instance, faults, Phase::Fragment, &fault);
                 }
             }
             Instance::Open(Policy::Bypass) => self.bypass(fragment).await,
@@ -104,7 +104,7 @@ impl Drain {
         }
     }
 
-    async fn start(&self, instance: &mut Instance, losses: &mut Losses, reason: Reason, fragment: &Fragment) {
+    async fn start(&self, instance: &mut Instance, faults: &mut Faults, reason: Reason, fragment: &Fragment) {
         let context = Context {
             broadcast: self.broadcast.name().clone(),
             track: self.consumer.track().name().clone(),
@@ -117,7 +117,7 @@ impl Drain {
         match self.factory.start(context).await {
             Ok(Some(transcoder)) => *instance = Instance::Running(transcoder),
             Ok(None) => *instance = Instance::Declined,
-            Err(fault) => self.faulted(instance, losses, Phase::Start, &fault),
+            Err(fault) => self.faulted(instance, faults, Phase::Start, &fault),
         }
     }
 
@@ -130,16 +130,15 @@ impl Drain {
         }
     }
 
-    /// Counts a fault. An instance that is lost is followed by another at the next group, until the breaker opens; so is one that
-    /// could not be started.
-    fn faulted(&self, instance: &mut Instance, losses: &mut Losses, phase: Phase, fault: &Fault) {
+    /// Counts a fault. After an error returned the instance goes on; one that is lost, or could not be started, is followed by another at
+    /// the next group. Any fault too many opens the breaker.
+    fn faulted(&self, instance: &mut Instance, faults: &mut Faults, phase: Phase, fault: &Fault) {
         self.counters.fault(phase);
         self.report(phase, fault);
-        if phase == Phase::Fragment && matches!(fault, Fault::Returned(_)) {
-            return;
-        }
-        if !losses.add(self.clock.now().monotonic) {
-            *instance = Instance::Due(Reason::AfterFault);
+        if !faults.add(self.clock.now().monotonic) {
+            if phase == Phase::Start || matches!(fault, Fault::Lost(_)) {
+                *instance = Instance::Due(Reason::AfterFault);
+            }
             return;
         }
         let policy = self.factory.breaker().policy;

@@ -11,6 +11,7 @@ use millrace_cmaf::{Item, Limits, Reader, TrackHeader};
 use millrace_codec::{Picture, ScaleFilter, Scaler, VideoCodec, VideoSettings, open_video_decoder, open_video_encoder};
 use millrace_media::bus::{Bus, Settings};
 use millrace_media::clock::Clock;
+use millrace_media::track::Start;
 use millrace_media::{BroadcastName, Media, Time, TrackName};
 use millrace_transcode::native::NativeLadder;
 use millrace_transcode::{Ladder, Rendition, Runner};
@@ -27,6 +28,9 @@ const PICTURES: usize = 8 * FRAME_RATE as usize;
 /// few enough to be held.
 const BATCH: usize = 30;
 const ROUNDS: usize = 3;
+/// The pictures that a rung may be behind its source: more than the decoder holds back for reordering, fewer than it makes before it
+/// passes over an encoder that cannot follow.
+const IN_FLIGHT: usize = 24;
 /// Longer than the ladder can take.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -119,7 +123,16 @@ impl Source {
             while !self.renditions.iter().all(|rendition| broadcast.track(&rendition.name).is_some()) {
                 tokio::time::timeout(PATIENCE, changes.changed()).await.context("no rung begins")??;
             }
-            rest.iter().try_for_each(write)?;
+            let rungs = self.renditions.iter().filter_map(|rendition| broadcast.track(&rendition.name));
+            let mut rungs: Vec<_> = rungs.map(|rung| rung.subscribe(Start::OldestGroup)).collect();
+            for (written, media) in rest.iter().enumerate() {
+                write(media)?;
+                if written >= IN_FLIGHT {
+                    for rung in &mut rungs {
+                        tokio::time::timeout(PATIENCE, rung.next()).await.context("a rung stands still")?;
+                    }
+                }
+            }
             publisher.finish();
             drop(producer);
             tokio::time::timeout(PATIENCE, runner.shutdown()).await.context("the ladder does not end")?;

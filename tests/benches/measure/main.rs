@@ -64,14 +64,24 @@ fn main() -> anyhow::Result<()> {
         anyhow::bail!("there is no measurement {unknown:?}: there are {}", names.join(", "));
     }
     let (begun, mut setting, mut report) = (Instant::now(), Setting::default(), Report::default());
+    let mut failed = Vec::new();
     for measurement in MEASUREMENTS.iter().filter(|m| asked.is_empty() || asked.iter().any(|name| name == m.name)) {
         eprintln!("{} ({})", measurement.about, measurement.name);
-        let rows = (measurement.run)(&mut setting)?;
-        rows.iter().for_each(|row| eprintln!("  {}", row.line()));
-        report.add(measurement.about, rows);
+        match (measurement.run)(&mut setting) {
+            Ok(rows) => {
+                rows.iter().for_each(|row| eprintln!("  {}", row.line()));
+                report.add(measurement.about, rows);
+            }
+            // The others are worth having without it.
+            Err(error) => {
+                eprintln!("  failed: {error:#}");
+                failed.push(measurement.name);
+            }
+        }
     }
     let folder = report.save()?;
     println!("\n{}", report.text());
     eprintln!("{:.0} s; written to {}", begun.elapsed().as_secs_f64(), folder.display());
+    anyhow::ensure!(failed.is_empty(), "could not be measured: {}", failed.join(", "));
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! has no clock. [`Hls`] keeps one for every track of every broadcast of a bus, each fed by a task of its own, and [`router`] answers
 //! requests from them, waiting where the protocol says so.
 //!
-//! Below the place where the router is nested, `b` standing for a broadcast and `t` for a track of it:
+//! Below the router's prefix, `b` standing for a broadcast and `t` for a track of it:
 //!
 //! | path | what |
 //! | --- | --- |
@@ -17,6 +17,7 @@
 
 mod body;
 mod cadence;
+mod cors;
 mod date;
 mod delivery;
 mod feed;

@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 
 use crate::config::Http;
 
-/// A client that has connected and not said what it wants for so long is let go.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// A client that says nothing for so long, at first or between requests, is let go.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Addresses that are bound.
 pub(crate) struct Listeners {

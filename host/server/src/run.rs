@@ -41,7 +41,7 @@ pub async fn run(config: Config, mode: Mode) -> anyhow::Result<()> {
     let hls = Hls::new(bus.clone(), settings::hls(&config));
     let ingest = Ingest::new(bus.clone(), settings::ingest(&config));
     let app = Router::new()
-        .nest("/hls", millrace_deliver::hls::router(hls.clone()))
+        .merge(millrace_deliver::hls::router("/hls", hls.clone()))
         .nest("/ingest", millrace_ingest::http::router(ingest.clone()))
         .nest("/api/v1", api::router(bus.clone(), hls.clone(), runner.clone()))
         .merge(telemetry::router(telemetry, bus.clone()))

@@ -7,12 +7,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
-use axum::routing::get;
+use axum::http::{HeaderMap, Response};
+use axum::routing::options;
 use millrace_media::{BroadcastName, TrackName};
 use tokio::time::Instant;
-use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use super::cors;
 use super::delivery::{self, File, Refusal, What};
 use super::feed::{Feed, Text};
 use super::master::{self, Rung};
@@ -23,29 +23,16 @@ use super::registry::{Entry, Hls};
 /// The most requests that wait at a time: several for each of thousands of viewers, and some hundred megabytes of sockets and tasks
 /// at the very most.
 const MOST_BLOCKED: usize = 20_000;
-/// How long a browser may remember that another origin is allowed.
-const PREFLIGHT_AGE: Duration = Duration::from_secs(3_600);
 /// Nothing waits longer than this many target durations (rfc8216bis, 6.2.5.2).
 const PATIENCE: u32 = 3;
 /// Media and blocking answers can be cached for this many target durations (rfc8216bis, B.1).
 const CACHED: u32 = 6;
 
-/// Answers requests, to be nested where the server wants it.
-pub fn router(hls: Arc<Hls>) -> Router {
-    let origins = &hls.settings().cors_origins;
-    let origin = if origins.iter().any(|origin| origin == "*") {
-        AllowOrigin::any()
-    } else {
-        AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
-    };
-    let exposed: [HeaderName; 4] = [header::CONTENT_LENGTH, header::CONTENT_RANGE, header::DATE, header::AGE];
-    let cors = CorsLayer::new()
-        .allow_origin(origin)
-        .allow_methods([Method::GET, Method::HEAD])
-        .allow_headers([header::RANGE])
-        .expose_headers(exposed)
-        .max_age(PREFLIGHT_AGE);
-    Router::new().route("/{*path}", get(serve)).layer(cors).with_state(hls)
+/// Answers requests below `prefix`, for example `/hls`. The prefix is part of the routes: to nest a router would rewrite the path of every
+/// request for a part.
+pub fn router(prefix: &str, hls: Arc<Hls>) -> Router {
+    let preflight = options(|| async {}).layer(cors::preflight(&hls.settings().cors_origins));
+    Router::new().route(&format!("{prefix}/{{*path}}"), preflight.get(serve)).with_state(hls)
 }
 
 async fn serve(
@@ -69,7 +56,8 @@ async fn serve(
         }
         None => (What::Unknown, Err(Refusal::NotFound(format!("there is no file of HLS called {path:?}")))),
     };
-    let answer = answer.unwrap_or_else(Refusal::answer);
+    let mut answer = answer.unwrap_or_else(Refusal::answer);
+    hls.cors().allow(&headers, answer.headers_mut());
     hls.meters().answered(what, answer.status().as_u16());
     answer
 }

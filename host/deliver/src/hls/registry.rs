@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::Settings;
+use super::cors::Cors;
 use super::feed::{Feed, Running};
 use super::meters::Meters;
 use super::playlist::{MediaPlaylist, Report, Surroundings};
@@ -29,6 +30,7 @@ struct Shared {
     broadcasts: Mutex<BTreeMap<BroadcastName, Arc<Entry>>>,
     blocked: AtomicUsize,
     meters: Meters,
+    cors: Cors,
 }
 
 /// The playlists of one broadcast.
@@ -54,8 +56,9 @@ impl Hls {
     /// Follows everything on `bus`. Must be called within a Tokio runtime.
     pub fn new(bus: Bus, settings: Settings) -> Arc<Self> {
         let broadcasts = Mutex::default();
+        let cors = Cors::new(&settings.cors_origins);
         let shared =
-            Arc::new(Shared { bus, settings, broadcasts, blocked: AtomicUsize::new(0), meters: Meters::new() });
+            Arc::new(Shared { cors, bus, settings, broadcasts, blocked: AtomicUsize::new(0), meters: Meters::new() });
         let watcher = tokio::spawn(watch(shared.clone()));
         Arc::new(Self { shared, watcher })
     }
@@ -120,6 +123,11 @@ impl Hls {
     /// The longest segment there can be.
     pub(super) fn longest_segment(&self) -> Duration {
         self.shared.bus.settings().calendar.max_segment
+    }
+
+    /// Which origins' pages may play.
+    pub(super) fn cors(&self) -> &Cors {
+        &self.shared.cors
     }
 
     /// What is counted of requests.

@@ -61,7 +61,7 @@ impl Site {
 
     fn of(source: Source, settings: Settings) -> Self {
         let hls = Hls::new(source.bus.clone(), settings);
-        let router = Router::new().nest("/hls", router(hls.clone()));
+        let router = router("/hls", hls.clone());
         Self { source, hls, router, written: Vec::new() }
     }
 

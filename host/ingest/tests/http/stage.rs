@@ -140,11 +140,14 @@ pub(crate) fn file(audio: &str) -> String {
     let path = format!("{}/{audio}.mp4", env!("CARGO_TARGET_TMPDIR"));
     let mut made = MADE.get_or_init(Mutex::default).lock().unwrap();
     if !made.contains(&path) {
+        // Renamed into place: tests run in processes of their own as well, and none may read what another has half written.
+        let unfinished = format!("{}/{audio}-{}.mp4", env!("CARGO_TARGET_TMPDIR"), std::process::id());
         run(&format!(
             "-f lavfi -i testsrc2=size=320x180:rate=25 -f lavfi -i sine=frequency=440:sample_rate=48000 -t 3 \
              -c:v libx264 -preset veryfast -bf 2 -g 25 -keyint_min 25 -sc_threshold 0 -pix_fmt yuv420p \
-             -c:a {audio} -b:a 64k {path}"
+             -c:a {audio} -b:a 64k {unfinished}"
         ));
+        std::fs::rename(unfinished, &path).unwrap();
         made.push(path.clone());
     }
     path

@@ -52,6 +52,9 @@ fn impatient() -> Limits {
     Limits { call_time: Duration::from_millis(20), ..Limits::default() }
 }
 
+/// With so many faults the breaker opens, and the plugin is not called again.
+const MOST_FAULTS: usize = 5;
+
 #[tokio::test]
 async fn trapping_at_start() {
     let faults = beside_a_healthy_one(misbehave("trap-at-start"), 1000, |faults, _| faults.len() == 3).await;
@@ -131,16 +134,16 @@ async fn allocating_four_gibibytes() {
 #[tokio::test]
 async fn keeping_every_handle() {
     let settings = PluginSettings { limits: patient(), ..misbehave("keep") };
-    let faults = beside_a_healthy_one(settings, 1000, |faults, _| faults.len() == FRAGMENTS).await;
+    let faults = beside_a_healthy_one(settings, 1000, |faults, _| faults.len() == MOST_FAULTS).await;
     let full = "`on-fragment`: overloaded: the plugin holds as many handles as it may: 1024";
-    assert_eq!(faults, vec![Fault::Returned(full.into()); FRAGMENTS]);
+    assert_eq!(faults, vec![Fault::Returned(full.into()); MOST_FAULTS]);
 }
 
 #[tokio::test]
 async fn keeping_more_memory_than_allowed() {
     let limits = Limits { pinned: 1 << 20, ..patient() };
     let settings = PluginSettings { limits, ..misbehave("keep") };
-    let faults = beside_a_healthy_one(settings, 100_000, |faults, _| faults.len() == FRAGMENTS).await;
+    let faults = beside_a_healthy_one(settings, 100_000, |faults, _| faults.len() == MOST_FAULTS).await;
     let text = text(&faults[0]);
     assert!(text.starts_with("`on-fragment`: overloaded: the plugin's handles would keep "), "{text}");
     assert!(text.ends_with(" bytes in memory where its limit is 1048576"), "{text}");
@@ -148,7 +151,7 @@ async fn keeping_more_memory_than_allowed() {
 
 #[tokio::test]
 async fn returning_an_error() {
-    let faults = beside_a_healthy_one(misbehave("error"), 1000, |faults, _| faults.len() == FRAGMENTS).await;
+    let faults = beside_a_healthy_one(misbehave("error"), 1000, |faults, _| faults.len() == MOST_FAULTS).await;
     assert_eq!(faults[0], Fault::Returned("`on-fragment`: failed: on purpose and on two lines".into()));
 }
 

@@ -137,17 +137,15 @@ fn run(arguments: &str) -> Output {
 /// A file with three seconds of H.264, B-frames included, and of sound, made once.
 pub(crate) fn file(audio: &str) -> String {
     static MADE: OnceLock<Mutex<Vec<String>>> = OnceLock::new();
-    let path = format!("{}/{audio}.mp4", env!("CARGO_TARGET_TMPDIR"));
+    // Each process has its own: they run side by side, and an encoder with threads does not give the same bytes twice.
+    let path = format!("{}/{audio}-{}.mp4", env!("CARGO_TARGET_TMPDIR"), std::process::id());
     let mut made = MADE.get_or_init(Mutex::default).lock().unwrap();
     if !made.contains(&path) {
-        // Renamed into place: tests run in processes of their own as well, and none may read what another has half written.
-        let unfinished = format!("{}/{audio}-{}.mp4", env!("CARGO_TARGET_TMPDIR"), std::process::id());
         run(&format!(
             "-f lavfi -i testsrc2=size=320x180:rate=25 -f lavfi -i sine=frequency=440:sample_rate=48000 -t 3 \
              -c:v libx264 -preset veryfast -bf 2 -g 25 -keyint_min 25 -sc_threshold 0 -pix_fmt yuv420p \
-             -c:a {audio} -b:a 64k {unfinished}"
+             -c:a {audio} -y -b:a 64k {path}"
         ));
-        std::fs::rename(unfinished, &path).unwrap();
         made.push(path.clone());
     }
     path

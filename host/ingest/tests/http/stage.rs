@@ -144,7 +144,7 @@ pub(crate) fn file(audio: &str) -> String {
         run(&format!(
             "-f lavfi -i testsrc2=size=320x180:rate=25 -f lavfi -i sine=frequency=440:sample_rate=48000 -t 3 \
              -c:v libx264 -preset veryfast -bf 2 -g 25 -keyint_min 25 -sc_threshold 0 -pix_fmt yuv420p \
-             -c:a {audio} -y -b:a 64k {path}"
+             -c:a {audio} -b:a 64k {path}"
         ));
         made.push(path.clone());
     }

@@ -10,8 +10,10 @@ mod producer;
 mod state;
 #[cfg(test)]
 pub(crate) mod tests;
+mod viewers;
 
 pub use consumer::{Consumer, Event, Next, Start};
 pub use info::{Format, Info, Kind, Provenance};
 pub use producer::{Producer, WriteError};
 pub use state::{Stats, Track, Window};
+pub use viewers::Viewer;

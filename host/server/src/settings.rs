@@ -9,7 +9,7 @@ use millrace_ingest::http;
 use millrace_ingest::pieces::Lengths;
 use millrace_media::track::Window;
 use millrace_media::{bus, calendar};
-use millrace_transcode::{Ladder, Rendition};
+use millrace_transcode::{Ladder, Rendition, Sound};
 
 use crate::config::{self, Config};
 
@@ -61,11 +61,13 @@ pub(crate) fn ladders(config: &Config) -> Vec<Ladder> {
     let ladder = |(index, ladder): (usize, &config::Ladder)| {
         let all = all.clone();
         Ladder {
+            name: format!("ladder-{}", index + 1).into(),
             applies_to: Arc::new(move |broadcast| {
                 let first = all.iter().position(|l| l.broadcasts.iter().any(|pattern| pattern.matches(broadcast)));
                 first == Some(index)
             }),
             renditions: ladder.renditions.iter().map(|rendition| Arc::new(self::rendition(rendition))).collect(),
+            economy: Arc::default(),
         }
     };
     config.ladders.iter().enumerate().map(ladder).collect()
@@ -81,6 +83,7 @@ fn rendition(rendition: &config::Rendition) -> Rendition {
             speed: rendition.speed,
             ..VideoSettings::new(rendition.codec, rendition.width, rendition.height)
         },
-        audio_bitrate: bitrate(rendition.audio_bitrate),
+        audio: Sound::Source,
+        priority: 0,
     }
 }

@@ -1,6 +1,7 @@
 //! Renditions, and the ladders that say which of them a broadcast gets.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use millrace_codec::VideoSettings;
 use millrace_media::BroadcastName;
@@ -13,8 +14,55 @@ pub struct Rendition {
     pub name: Arc<str>,
     /// How its video is encoded. The size is a box that the picture is fitted into.
     pub video: VideoSettings,
-    /// Bits per second of its sound, where that is encoded.
-    pub audio_bitrate: u32,
+    /// The sound that goes with it.
+    pub audio: Sound,
+    /// Where rungs have to be given up, those of the lowest priority go first; among equals, the one that costs most.
+    pub priority: u32,
+}
+
+/// The sound of a rendition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Sound {
+    /// The source's own, as it came.
+    #[default]
+    Source,
+    /// Opus (RFC 6716) of so many bits per second.
+    Opus {
+        /// Bits per second.
+        bitrate: u32,
+    },
+}
+
+/// How a ladder spares work.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Economy {
+    /// A rung that nobody has played for so long stops, and starts again at the next group when somebody does. None: rungs never stop.
+    pub idle_timeout: Option<Duration>,
+    /// What is done, in this order and each on top of those before it, while the machine cannot carry the ladder. Empty: rungs that fall
+    /// behind skip to their next group, and nothing more.
+    pub on_overload: Vec<Relief>,
+}
+
+/// A way to make an overloaded ladder cost less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Relief {
+    /// Pictures that no other picture refers to are left out of rungs.
+    SkipNonReference,
+    /// Rungs get every second picture.
+    HalveFrameRate,
+    /// The rung of the lowest priority is given up until there is room for it again.
+    DropRung,
+}
+
+impl Relief {
+    /// The word for it in configurations and the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SkipNonReference => "skip-non-reference",
+            Self::HalveFrameRate => "halve-frame-rate",
+            Self::DropRung => "drop-rung",
+        }
+    }
 }
 
 impl Rendition {
@@ -45,15 +93,23 @@ pub type Pattern = Arc<dyn Fn(&BroadcastName) -> bool + Send + Sync>;
 /// The renditions of the broadcasts it is for.
 #[derive(Clone)]
 pub struct Ladder {
+    /// Its name, unique among the ladders.
+    pub name: Arc<str>,
     /// Which broadcasts.
     pub applies_to: Pattern,
     /// High to low.
     pub renditions: Vec<Arc<Rendition>>,
+    /// How it spares work.
+    pub economy: Arc<Economy>,
 }
 
 impl std::fmt::Debug for Ladder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ladder").field("renditions", &self.renditions).finish_non_exhaustive()
+        f.debug_struct("Ladder")
+            .field("name", &self.name)
+            .field("renditions", &self.renditions)
+            .field("economy", &self.economy)
+            .finish_non_exhaustive()
     }
 }
 
@@ -65,7 +121,7 @@ mod tests {
 
     fn fitted(width: u32, height: u32) -> Option<(u32, u32)> {
         let video = VideoSettings::new(VideoCodec::H264, 854, 480);
-        let rendition = Rendition { name: "480p".into(), video, audio_bitrate: 96_000 };
+        let rendition = Rendition { name: "480p".into(), video, audio: Sound::Source, priority: 0 };
         let settings = rendition.fit(&Format::Video { width, height, frame_rate: Some(25.0) })?;
         assert!(settings.frame_rate == 25.0);
         Some((settings.width, settings.height))

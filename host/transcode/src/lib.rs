@@ -12,5 +12,5 @@ pub mod output;
 mod runner;
 pub mod stats;
 
-pub use ladder::{Ladder, Rendition};
+pub use ladder::{Economy, Ladder, Relief, Rendition, Sound};
 pub use runner::{Duplicate, Runner};

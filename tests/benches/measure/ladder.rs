@@ -14,7 +14,7 @@ use millrace_media::clock::Clock;
 use millrace_media::track::Start;
 use millrace_media::{BroadcastName, Media, Time, TrackName};
 use millrace_transcode::native::NativeLadder;
-use millrace_transcode::{Ladder, Rendition, Runner};
+use millrace_transcode::{Ladder, Rendition, Runner, Sound};
 use tokio::runtime::Runtime;
 
 use crate::cpu;
@@ -99,7 +99,7 @@ impl Source {
         ensure!(media.len() == PICTURES, "the film has {} chunks, not {PICTURES}", media.len());
         let rendition = |name: &str, width, height, bitrate| {
             let video = VideoSettings { bitrate: Some(bitrate), ..VideoSettings::new(VideoCodec::H264, width, height) };
-            Arc::new(Rendition { name: name.into(), video, audio_bitrate: 64_000 })
+            Arc::new(Rendition { name: name.into(), video, audio: Sound::Source, priority: 0 })
         };
         let renditions = [rendition("480p", 854, 480, 1_200_000), rendition("240p", 426, 240, 400_000)];
         Ok(Self { header: header.context("the film has no header")?, media, renditions })
@@ -110,7 +110,12 @@ impl Source {
         let rungs = async {
             // A clock that stands still: nothing is late, so nothing is left out, however slow the machine.
             let bus = Bus::new(Settings::default(), Arc::new(Clock::manual(Duration::from_secs(1_800_000_000))));
-            let ladder = Ladder { applies_to: Arc::new(|_| true), renditions: self.renditions.to_vec() };
+            let ladder = Ladder {
+                name: "test".into(),
+                applies_to: Arc::new(|_| true),
+                renditions: self.renditions.to_vec(),
+                economy: Arc::default(),
+            };
             let runner = Runner::start(&bus, vec![Arc::new(NativeLadder)], vec![ladder]);
             let publisher = bus.publish(&BroadcastName::new("bench/ladder")?)?;
             let broadcast = publisher.broadcast().clone();

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 
 use super::consumer::{Consumer, Start};
 use super::info::{Info, Provenance};
+use super::viewers::{Viewer, Viewers};
 use crate::calendar::{Calendar, Cursor, Epoch};
 use crate::clock::Clock;
 use crate::fragment::Fragment;
@@ -60,6 +61,7 @@ pub(super) struct Shared {
     /// Wakes the consumers: a fragment came, or the end.
     pub(super) wake: Notify,
     pub(super) skipped: AtomicU64,
+    pub(super) viewers: Viewers,
     /// The broadcast's count of changes.
     changes: watch::Sender<u64>,
 }
@@ -150,6 +152,7 @@ impl Track {
             state: Mutex::default(),
             wake: Notify::new(),
             skipped: AtomicU64::new(0),
+            viewers: Viewers::default(),
             changes,
         }))
     }
@@ -186,6 +189,21 @@ impl Track {
     /// The newest fragment.
     pub fn newest(&self) -> Option<Fragment> {
         self.state().entries.back().cloned()
+    }
+
+    /// Somebody plays it for as long as what is returned lives.
+    pub fn view(&self) -> Viewer {
+        Viewer::new(self.clone())
+    }
+
+    /// Somebody has just asked for a piece of it, as players over HTTP do every few seconds.
+    pub fn viewed(&self) {
+        self.0.viewers.seen(self.0.clock.now().monotonic);
+    }
+
+    /// True where somebody plays it, or has within this time.
+    pub fn is_viewed(&self, within: Duration) -> bool {
+        self.0.viewers.any(self.0.clock.now().monotonic, within)
     }
 
     /// True once nothing more will come.

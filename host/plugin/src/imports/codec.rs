@@ -5,7 +5,7 @@ use std::sync::Arc;
 use millrace_codec::{Quality, SettingsError, Speed, VideoCodec, VideoSettings};
 use millrace_media::Time;
 use millrace_transcode::encoder::{EncodeError, Steering, VideoEncoder};
-use millrace_transcode::ladder::Rendition;
+use millrace_transcode::ladder::{Rendition, Sound};
 use wasmtime::component::Resource;
 
 use super::{FragmentHandle, Outcome};
@@ -106,7 +106,10 @@ impl HostRendition for State {
     }
 
     fn audio_bitrate(&mut self, rendition: Resource<RenditionHandle>) -> wasmtime::Result<u32> {
-        Ok(self.table.get(&rendition)?.0.audio_bitrate)
+        Ok(match self.table.get(&rendition)?.0.audio {
+            Sound::Source => 0,
+            Sound::Opus { bitrate } => bitrate,
+        })
     }
 
     fn drop(&mut self, rendition: Resource<RenditionHandle>) -> wasmtime::Result<()> {

@@ -11,7 +11,7 @@ use millrace_media::{Broadcast, Fragment};
 use millrace_plugin::{EngineSettings, LoadError, PluginFactory, PluginSettings, Plugins};
 use millrace_transcode::factory::{Breaker, Context, Factory, Fault, Scope, Transcoder};
 use millrace_transcode::stats::Stats;
-use millrace_transcode::{Ladder, Rendition, Runner};
+use millrace_transcode::{Ladder, Rendition, Runner, Sound};
 
 use crate::guests::component;
 
@@ -37,8 +37,13 @@ pub(crate) async fn shipped(plugins: &Plugins, name: &str) -> Arc<PluginFactory>
 
 pub(crate) fn ladder(name: &str, width: u32, height: u32) -> Ladder {
     let video = VideoSettings { bitrate: Some(200_000), ..VideoSettings::new(VideoCodec::H264, width, height) };
-    let rendition = Rendition { name: name.into(), video, audio_bitrate: 64_000 };
-    Ladder { applies_to: Arc::new(|_| true), renditions: vec![Arc::new(rendition)] }
+    let rendition = Rendition { name: name.into(), video, audio: Sound::Source, priority: 0 };
+    Ladder {
+        name: "test".into(),
+        applies_to: Arc::new(|_| true),
+        renditions: vec![Arc::new(rendition)],
+        economy: Arc::default(),
+    }
 }
 
 /// A factory whose faults are written down. It is driven from the runner's threads, where the plugin alone would be from its own.

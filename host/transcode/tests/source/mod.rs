@@ -13,7 +13,7 @@ use millrace_media::clock::Clock;
 use millrace_media::fragment::Marks;
 use millrace_media::track::{Consumer, Event, Format, Info, Producer};
 use millrace_media::{BroadcastName, Fragment, Media, Publisher, Time, Timescale, TrackName};
-use millrace_transcode::{Ladder, Rendition};
+use millrace_transcode::{Ladder, Rendition, Sound};
 
 pub(crate) const SCALE: Timescale = Timescale::new(90_000).unwrap();
 /// A picture lasts this long, in ticks; every fourth one twice as long, so that nothing can count on a constant rate.
@@ -25,11 +25,16 @@ pub(crate) fn bus() -> Bus {
 
 pub(crate) fn rendition(name: &str, width: u32, height: u32) -> Arc<Rendition> {
     let video = VideoSettings { bitrate: Some(200_000), ..VideoSettings::new(VideoCodec::H264, width, height) };
-    Arc::new(Rendition { name: name.into(), video, audio_bitrate: 64_000 })
+    Arc::new(Rendition { name: name.into(), video, audio: Sound::Source, priority: 0 })
 }
 
 pub(crate) fn ladder(renditions: &[Arc<Rendition>]) -> Ladder {
-    Ladder { applies_to: Arc::new(|_| true), renditions: renditions.to_vec() }
+    Ladder {
+        name: "test".into(),
+        applies_to: Arc::new(|_| true),
+        renditions: renditions.to_vec(),
+        economy: Arc::default(),
+    }
 }
 
 /// A publisher of 320x180 pictures with a bright square that moves.

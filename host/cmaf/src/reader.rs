@@ -8,6 +8,7 @@ mod chunk;
 mod error;
 mod event;
 mod limits;
+mod smooth;
 mod traf;
 
 use std::collections::VecDeque;
@@ -352,11 +353,12 @@ impl Reader {
         for run in &fragment.runs {
             let mut samples = traf::locate(run, body, payload.len())?;
             let mut payload = payload.clone();
-            let form = if fragment.trafs == 1 && run.relocatable {
-                Form::Original { head: head.clone(), tfdt_at: run.tfdt_at }
-            } else {
-                (payload, samples) = chunk::gathered(run.track_id, &payload, &samples)?;
-                Form::Rebuilt
+            let form = match run.tfdt_at {
+                Some(tfdt_at) if fragment.trafs == 1 => Form::Original { head: head.clone(), tfdt_at },
+                _ => {
+                    (payload, samples) = chunk::gathered(run.track_id, &payload, &samples)?;
+                    Form::Rebuilt
+                }
             };
             let track_id = run.track_id;
             let speaks_of_it = |b: &&Before| b.track_id.is_none_or(|id| id == track_id);

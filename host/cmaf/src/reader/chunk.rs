@@ -21,7 +21,7 @@ pub struct Chunk {
     pub(super) payload: Payload,
     pub(super) samples: Arc<[Sample]>,
     pub(super) marks: Marks,
-    /// As `tfdt` has it.
+    /// As `tfdt` has it, or what Smooth Streaming has in its place. May be below zero.
     pub(super) decode_time: Time,
     pub(super) timeline_shift: Time,
 }
@@ -31,7 +31,7 @@ pub struct Chunk {
 pub(super) enum Form {
     /// `moof`, what followed it, and the header of `mdat`, as they came. `tfdt_at` is where the body of `tfdt` begins in them.
     Original { head: Bytes, tfdt_at: usize },
-    /// Written anew: it was shared with other tracks, or counted positions in a file.
+    /// Written anew: it was shared with other tracks, counted positions in a file, or was of Smooth Streaming and had no `tfdt`.
     Rebuilt,
 }
 

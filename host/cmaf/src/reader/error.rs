@@ -115,7 +115,7 @@ pub enum ReadError {
     },
     /// A fragment does not say when it is decoded.
     #[error(
-        "a fragment of track {track_id} has no tfdt: its decode time is needed (ffmpeg's ismv writes none; use -f mp4, dash or hls)"
+        "a fragment of track {track_id} has neither a tfdt nor a tfxd (Smooth Streaming): its decode time is needed"
     )]
     NoDecodeTime {
         /// `track_ID`.
@@ -127,7 +127,7 @@ pub enum ReadError {
         /// `track_ID`.
         track_id: u32,
         /// In ticks.
-        time: u64,
+        time: i128,
     },
     /// A fragment's samples are not in the `mdat` that follows it, or share bytes.
     #[error("the samples of track {track_id} do not lie one beside the other in the mdat that follows their moof")]

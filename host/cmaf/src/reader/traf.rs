@@ -5,7 +5,7 @@ use std::sync::Arc;
 use millrace_media::{Sample, Time, Timescale};
 use mp4_atom::{Mfhd, Tfdt, Tfhd, Trun};
 
-use super::{Limits, ReadError};
+use super::{Limits, ReadError, smooth};
 use crate::boxes::{BoxRef, u32_at};
 use crate::fourcc;
 use crate::header::{Defaults, Header, Track};
@@ -19,10 +19,9 @@ pub(super) struct TrackRun {
     pub(super) timeline_shift: Time,
     pub(super) decode_time: i64,
     pub(super) samples: Vec<Located>,
-    /// Where the body of `tfdt` begins in `moof`.
-    pub(super) tfdt_at: usize,
-    /// True where positions count from `moof`, so that it can be moved as it is.
-    pub(super) relocatable: bool,
+    /// Where the body of `tfdt` begins in `moof`, where the source's own `moof` can be moved in place and time: it has a `tfdt`, and
+    /// positions count from it.
+    pub(super) tfdt_at: Option<usize>,
 }
 
 /// A sample and where it lies in the stream.
@@ -132,21 +131,36 @@ fn read_traf(
     *end_of_previous = position;
 
     let Track::Known(track) = track else { return Ok(None) };
-    if samples.is_empty() {
-        return Ok(None);
-    }
-    let tfdt = traf.child(fourcc::TFDT)?.ok_or(ReadError::NoDecodeTime { track_id })?;
-    let time = tfdt.decode::<Tfdt>()?.base_media_decode_time;
-    let decode_time = i64::try_from(time).ok().filter(|time| *time < 1 << 62);
+    let Some(first) = samples.first() else { return Ok(None) };
+    let first_offset = i64::from(first.sample.composition_offset);
+    let tfdt = traf.child(fourcc::TFDT)?;
+    let from_moof = tfhd.default_base_is_moof && tfhd.base_data_offset.is_none();
     Ok(Some(TrackRun {
         track_id,
         timescale: track.info.timescale,
         timeline_shift: track.timeline_shift,
-        decode_time: decode_time.ok_or(ReadError::TimeTooLarge { track_id, time })?,
+        decode_time: decode_time(traf, tfdt.as_ref(), track_id, first_offset)?,
         samples,
-        tfdt_at: tfdt.start + tfdt.header,
-        relocatable: tfhd.default_base_is_moof && tfhd.base_data_offset.is_none(),
+        tfdt_at: tfdt.filter(|_| from_moof).map(|tfdt| tfdt.start + tfdt.header),
     }))
+}
+
+/// When the first sample, which is presented `first_offset` ticks later, is decoded: as `tfdt` has it, else as Smooth Streaming says.
+fn decode_time(
+    traf: &BoxRef<'_>,
+    tfdt: Option<&BoxRef<'_>>,
+    track_id: u32,
+    first_offset: i64,
+) -> Result<i64, ReadError> {
+    const LIMIT: u64 = 1 << 62;
+    if let Some(tfdt) = tfdt {
+        let time = tfdt.decode::<Tfdt>()?.base_media_decode_time;
+        let decode_time = i64::try_from(time).ok().filter(|_| time < LIMIT);
+        return decode_time.ok_or(ReadError::TimeTooLarge { track_id, time: time.into() });
+    }
+    let time = smooth::fragment_time(traf)?.ok_or(ReadError::NoDecodeTime { track_id })?;
+    let decode_time = time.checked_sub(first_offset).filter(|time| time.unsigned_abs() < LIMIT);
+    decode_time.ok_or(ReadError::TimeTooLarge { track_id, time: time.into() })
 }
 
 /// Decodes a `trun`, whose count is checked first: samples that say nothing of their own take no bytes, so that the size of the box

@@ -98,6 +98,16 @@ pub(crate) fn streams() -> &'static [Stream] {
     })
 }
 
+/// Smooth Streaming, with pictures that are shown before the keyframe they come after.
+pub(crate) fn smooth() -> &'static Bytes {
+    static STREAM: OnceLock<Bytes> = OnceLock::new();
+    STREAM.get_or_init(|| {
+        let picture = "-c:v libx264 -preset veryfast -x264-params open-gop=1:bframes=2:b-adapt=0:keyint=12:scenecut=0";
+        let args = format!("{PICTURE} {SOUND} {picture} -c:a aac -movflags isml+frag_keyframe -f ismv -");
+        run("ffmpeg", &std::env::temp_dir(), &args).into()
+    })
+}
+
 pub(crate) fn stream(name: &str) -> &'static Stream {
     streams().iter().find(|stream| stream.name.starts_with(name)).unwrap()
 }

@@ -5,4 +5,5 @@ mod handmade;
 mod hostile;
 mod reading;
 mod rewriting;
+mod smooth;
 mod writing;

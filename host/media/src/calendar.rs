@@ -165,9 +165,14 @@ impl Calendar {
     /// Whole seconds to be added to every time of the publisher so that they lie on the broadcast's timeline. The first caller in an
     /// epoch decides, with the earliest time it knows; all tracks of the epoch share the answer.
     pub fn offset(&mut self, first: Time) -> i64 {
-        let previous = self.epochs.len().checked_sub(2).and_then(|i| self.epochs[i].offset);
         let end = self.end;
-        let Some(epoch) = self.epochs.back_mut() else { return 0 };
+        let mut newest = self.epochs.iter_mut().rev();
+        let Some(epoch) = newest.next() else { return 0 };
+        let begun = Duration::from_millis(epoch.info.id);
+        let previous = newest.next().and_then(|previous| {
+            let now = previous.anchor.map(|(at, unix)| at + Time::from(begun.saturating_sub(unix)));
+            Some(offset::Previous { offset: previous.offset?, now })
+        });
         *epoch.offset.get_or_insert_with(|| offset::choose(first, previous, end))
     }
 

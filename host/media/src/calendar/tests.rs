@@ -204,8 +204,17 @@ fn a_source_whose_clock_ran_on_keeps_its_timeline() {
     let start = 1_700_000_000.0;
     assert_eq!(source.calendar.offset(secs(start)), 0);
     source.run(start, start + 4.0, 2.0);
-    source.calendar.begin_epoch(UNIX);
-    assert_eq!(source.calendar.offset(secs(start + 9.0)), 0);
+    source.calendar.begin_epoch(UNIX + Duration::from_secs(60));
+    assert_eq!(source.calendar.offset(secs(start + 61.0)), 0);
+}
+
+#[test]
+fn a_source_whose_clock_was_set_forward_leaves_no_gap() {
+    let mut source = Source::new();
+    assert_eq!(source.calendar.offset(secs(20.0)), 0);
+    source.run(20.0, 24.0, 2.0);
+    source.calendar.begin_epoch(UNIX + Duration::from_secs(4));
+    assert_eq!(source.calendar.offset(secs(3624.0)), 24 + 2 - 3624);
 }
 
 #[test]

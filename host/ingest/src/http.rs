@@ -4,6 +4,7 @@
 //! | what is sent | by |
 //! | --- | --- |
 //! | one endless request a stream, header first: `…/stream.mp4`, `…/Streams(video.cmfv)` | `ffmpeg -f mp4 -method POST` |
+//! | the same as Smooth Streaming: `….isml/Streams(Encoder1)` | `ffmpeg -f ismv` |
 //! | one request a segment under the stream's own name, header first | encoders after Interface 1 |
 //! | headers and segments under names of their own, beside an MPD or a playlist | `ffmpeg -f dash`, `ffmpeg -f hls` |
 //!
@@ -22,8 +23,11 @@
 //!
 //! **The end.** A static MPD, playlists with `EXT-X-ENDLIST` for all that was sent, segments of the brand `lmsg` for all tracks, or
 //! `DELETE` of the publishing point or a manifest ends the broadcast. The end of an endless request, clean or not, and silence let it
-//! wait for the publisher's return, which begins a new epoch. So does, on an endless request, time that goes back or jumps by more
-//! than 10 s, or another header. `DELETE` of anything else does nothing: old segments go by themselves.
+//! wait for the publisher's return, which begins a new epoch. `DELETE` of anything else does nothing: old segments go by themselves.
+//!
+//! **Changes.** Time that goes back in an endless request, or jumps ahead by more than 10 s, and another header begin a new epoch, of
+//! all tracks at once; requests that are open go on in it. A header between segments does so only over the connection that sent the
+//! last of them.
 
 mod arrivals;
 mod auth;
@@ -223,8 +227,7 @@ impl Ingest {
         }
         let publisher = self.bus.publish(name)?;
         let names = book.names.remove(name).unwrap_or_default();
-        let Settings { idle_timeout, lengths, .. } = self.settings;
-        let session = Arc::new(Session::new(publisher, names, idle_timeout, lengths, self.now()));
+        let session = Arc::new(Session::new(self.bus.clone(), publisher, names, &self.settings, self.now()));
         book.sessions.insert(name.clone(), session.clone());
         tracing::info!(broadcast = %name, "published");
         Ok((session, true))

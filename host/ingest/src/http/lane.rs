@@ -26,10 +26,12 @@ pub(super) struct Lane {
     last: Option<(Time, Time)>,
     /// Something is missing: nothing more until a keyframe.
     wants_keyframe: bool,
+    /// Where the last chunk ended, on the timeline that the source had before it began anew.
+    before: Option<Time>,
 }
 
 impl Lane {
-    pub(super) fn new(track: &TrackHeader, producer: Producer, lengths: Lengths) -> Self {
+    pub(super) fn new(track: &TrackHeader, producer: Producer, lengths: Lengths, before: Option<Time>) -> Self {
         let kind = track.info.kind();
         Self {
             track_id: track.track_id,
@@ -39,6 +41,7 @@ impl Lane {
             offset: None,
             last: None,
             wants_keyframe: false,
+            before,
         }
     }
 
@@ -49,6 +52,18 @@ impl Lane {
     /// The decode time of the last chunk, on the source's timeline.
     pub(super) fn last(&self) -> Option<Time> {
         self.last.map(|(last, _)| last)
+    }
+
+    /// Where the last chunk ended, on the source's timeline.
+    pub(super) fn end(&self) -> Option<Time> {
+        self.last.map(|(_, end)| end)
+    }
+
+    /// True of a chunk that comes before all others since the source began anew at `begun`, and lies nearer to what came before that.
+    pub(super) fn is_left_over(&self, chunk: &Chunk, begun: Time) -> bool {
+        let given = chunk.decode_time();
+        let far = |from: Time| if given < from { from - given } else { given - from };
+        self.last.is_none() && self.before.is_some_and(|before| far(before) < far(begun))
     }
 
     /// True of a chunk that lies before the last one, or is the last one again. ffmpeg gives some frames no duration and the next

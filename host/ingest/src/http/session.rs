@@ -2,6 +2,8 @@
 //!
 //! Everything here is done under the session's lock, in no more time than it takes to write a fragment.
 
+mod course;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,9 +11,11 @@ use std::time::Duration;
 
 use millrace_cmaf::{Chunk, Header};
 use millrace_media::track::Kind;
-use millrace_media::{BroadcastName, Publisher, TrackName};
+use millrace_media::{BroadcastName, Bus, Publisher, Time, TrackName};
 use tokio::sync::watch;
 
+use self::course::Course;
+use super::Settings;
 use super::lane::{self, JUMP};
 use super::manifest::{Mpd, Playlist};
 use super::naming;
@@ -52,8 +56,6 @@ pub(super) enum Step {
     Done,
     /// Another request is still writing what comes before it.
     Wait,
-    /// The publisher's time was set anew: the session is to be given up and a new one begun.
-    Restart,
 }
 
 /// How a publisher sends. The two do not mix under one name.
@@ -69,6 +71,7 @@ enum Family {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) name: BroadcastName,
+    bus: Bus,
     idle: Duration,
     lengths: Lengths,
     state: Mutex<State>,
@@ -88,11 +91,15 @@ struct State {
     run: Option<(String, Option<SocketAddr>)>,
     /// Somebody else has tried: what could be from either is not believed.
     contested: bool,
+    /// Where the publisher's time was set anew, on its own timeline, and when.
+    begun: Option<(Time, Duration)>,
 }
 
 impl Session {
-    pub(super) fn new(publisher: Publisher, names: Names, idle: Duration, lengths: Lengths, now: Duration) -> Self {
+    /// A session of this publisher's, who may come back to `bus` for another epoch.
+    pub(super) fn new(bus: Bus, publisher: Publisher, names: Names, settings: &Settings, now: Duration) -> Self {
         let name = publisher.broadcast().name().clone();
+        let Settings { idle_timeout: idle, lengths, .. } = *settings;
         let state = State {
             publisher: Some(publisher),
             sources: Vec::new(),
@@ -101,8 +108,9 @@ impl Session {
             heard: now,
             run: None,
             contested: false,
+            begun: None,
         };
-        Self { name, idle, lengths, state: Mutex::new(state), changed: watch::Sender::new(0) }
+        Self { name, bus, idle, lengths, state: Mutex::new(state), changed: watch::Sender::new(0) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -146,22 +154,27 @@ impl Session {
             let source = &state.sources[at];
             let same_header = source.header == *header;
             let silent = now.saturating_sub(source.heard) >= self.idle;
-            if source.writer == Some(claim.upload) {
-                if same_header {
-                    return Ok(Declared::Source(source.id));
-                }
-                if !others_write {
-                    return Ok(Declared::Return);
-                }
-            } else if source.writer.is_some() {
+            let mine = source.writer == Some(claim.upload);
+            // Segments have requests of their own, so that only their connection says for sure that they are the same publisher's.
+            let between = source.writer.is_none() && family == Family::Pieces;
+            let known = source.peer.may_be(&claim.peer) && family == Family::Streams
+                || between && claim.peer.is_connection(source.peer.address);
+            if !mine && source.writer.is_some() {
                 state.contested = true;
                 return Err(self.taken("another request is sending it"));
-            } else if source.written && (source.broken || silent) && !others_write {
+            } else if !mine && source.written && (source.broken || silent) && !others_write {
                 return Ok(Declared::Return);
+            } else if (mine || source.written && known) && same_header {
+                return Ok(Declared::Source(source.id));
+            } else if mine || source.written && known && between {
+                tracing::info!(broadcast = %self.name, resource = source.resource, "the publisher has sent another header");
+                state.sources.remove(at).flush();
+                self.begin_anew(&mut state)?;
+                let source = state.add(claim, header, self.lengths, now)?;
+                drop(state);
+                self.change();
+                return Ok(Declared::Source(source));
             } else if source.written {
-                if family == Family::Streams && same_header && source.peer.may_be(&claim.peer) {
-                    return Ok(Declared::Source(source.id));
-                }
                 state.contested = true;
                 return Err(self.taken("its media still comes"));
             }
@@ -183,45 +196,54 @@ impl Session {
         now: Duration,
     ) -> Result<Step, Refusal> {
         let mut state = self.state();
-        let State { publisher: Some(publisher), sources, contested, heard, .. } = &mut *state else {
-            return Err(Refusal::Over(self.name.clone()));
-        };
-        let alone = sources.len() == 1;
-        let Some(source) = sources.iter_mut().find(|known| known.id == source) else {
-            return Err(Refusal::Over(self.name.clone()));
-        };
-        let (writer, mine) = (source.writer, source.writer == Some(claim.upload));
-        let Some(lane) = source.lane(chunk) else { return Ok(Step::Done) };
-        let given = chunk.decode_time();
-        if let Some(last) = lane.last() {
-            let back = lane.has_seen(chunk);
-            if back && (!stream || !mine) {
-                // A retransmission, which a source may send after it was away for less than three segments.
-                if last - given > JUMP {
-                    *contested = true;
-                    return Err(self.taken("its media is further on by more than 10 s"));
-                }
-                lane::dropped("seen-before");
+        match state.course(claim, source, stream, chunk, now) {
+            Course::Write => {}
+            Course::Drop(reason) => {
+                lane::dropped(reason);
                 return Ok(Step::Done);
             }
-            if mine && stream && (back || lane.jumps(chunk)) {
-                let (name, track_id) = (self.name.clone(), lane.track_id);
-                return if alone {
-                    Ok(Step::Restart)
-                } else {
-                    Err(Refusal::TimeWentBack { name, track_id, last, given })
-                };
+            Course::Wait => return Ok(Step::Wait),
+            Course::BeginAnew => {
+                tracing::info!(broadcast = %self.name, at = %chunk.decode_time(), "the publisher's time was set anew");
+                self.begin_anew(&mut state)?;
+                state.begun = Some((chunk.decode_time(), now));
             }
+            Course::TimeWentBack { track_id, last, given } => {
+                return Err(Refusal::TimeWentBack { name: self.name.clone(), track_id, last, given });
+            }
+            Course::Taken(why) => {
+                state.contested = true;
+                return Err(self.taken(why));
+            }
+            Course::Over => return Err(self.over()),
         }
-        if !mine && writer.is_some() {
-            return Ok(Step::Wait);
-        }
+        let State { publisher: Some(publisher), sources, heard, .. } = &mut *state else { return Err(self.over()) };
+        let source = sources.iter_mut().find(|known| known.id == source).ok_or_else(|| self.over())?;
+        let Some(lane) = source.lane(chunk) else { return Ok(Step::Done) };
         lane.write(publisher, chunk)?;
         source.writer = Some(claim.upload);
         source.peer.clone_from(&claim.peer);
         (source.written, source.broken, source.heard) = (true, false, now);
         *heard = now;
         Ok(Step::Done)
+    }
+
+    /// Begins an epoch, with all the sources there are and whoever writes them.
+    fn begin_anew(&self, state: &mut State) -> Result<(), Refusal> {
+        state.sources.iter_mut().for_each(Source::flush);
+        // Until somebody publishes again the broadcast waits for its publisher's return.
+        drop(state.publisher.take());
+        let publisher = self.bus.publish(&self.name)?;
+        for source in &mut state.sources {
+            source.begin_anew(&publisher, self.lengths)?;
+        }
+        state.begun = None;
+        state.publisher = Some(publisher);
+        Ok(())
+    }
+
+    fn over(&self) -> Refusal {
+        Refusal::Over(self.name.clone())
     }
 
     /// When media of a source came last.

@@ -78,7 +78,7 @@ impl Source {
                 Track::Known(track) => {
                     let name = name(track.track_id, track.info.kind());
                     let producer = publisher.create_track(name, track.info.clone())?;
-                    lanes.push(Lane::new(track, producer, lengths));
+                    lanes.push(Lane::new(track, producer, lengths, None));
                 }
                 Track::Unsupported { track_id, reason, .. } => {
                     tracing::warn!(broadcast = %publisher.broadcast().name(), track_id, reason, "a track is left out");
@@ -97,6 +97,19 @@ impl Source {
             broken: false,
             ended: false,
         })
+    }
+
+    /// Makes the tracks anew, for another epoch. What was kept back has been [flushed](Self::flush).
+    pub(super) fn begin_anew(&mut self, publisher: &Publisher, lengths: Lengths) -> Result<(), Refusal> {
+        for old in std::mem::take(&mut self.lanes) {
+            let Some(Track::Known(track)) = self.header.track(old.track_id) else { continue };
+            let (name, end) = (old.name().clone(), old.end());
+            // A track has one writer at a time.
+            drop(old);
+            let producer = publisher.create_track(name, track.info.clone())?;
+            self.lanes.push(Lane::new(track, producer, lengths, end));
+        }
+        Ok(())
     }
 
     /// The lane of a chunk.

@@ -120,12 +120,6 @@ impl Upload {
     }
 
     fn declare(&mut self, header: Header) -> Result<(), Refusal> {
-        if let Some((session, _)) = &self.session
-            && self.chunks > 0
-        {
-            // What was written belongs to the header before.
-            tracing::debug!(broadcast = %session.name, "another header in the same request");
-        }
         self.session = Some(self.ingest.declare(&self.claim, &header)?);
         self.header = Some(header);
         Ok(())
@@ -144,13 +138,6 @@ impl Upload {
                 Step::Done => {
                     self.chunks += 1;
                     return Ok(());
-                }
-                Step::Restart => {
-                    tracing::info!(broadcast = %session.name, "the publisher's time was set anew");
-                    self.ingest.close(&session, false);
-                    if let Some(header) = self.header.take() {
-                        self.declare(header)?;
-                    }
                 }
                 Step::Wait => {
                     let (deadline, heard) = *waited.get_or_insert_with(|| {

@@ -5,8 +5,6 @@ use std::time::Duration;
 use millrace_cmaf::Limits;
 use millrace_ingest::http::Settings;
 use millrace_media::broadcast::State;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 
 use crate::stage::{self, ENDLESS, Stage};
 
@@ -100,12 +98,8 @@ async fn a_sender_that_falls_silent_is_let_go() {
     let stage = Stage::with(Settings { idle_timeout, ..Settings::default() }).await;
     let (header, media) = stage::one_second();
     let body = [header, media].concat();
-    let mut stream = TcpStream::connect(stage.address).await.unwrap();
-    let head = "POST /ingest/live/me/stream.mp4 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
-    stream.write_all(head.as_bytes()).await.unwrap();
-    stream.write_all(format!("{:x}\r\n", body.len()).as_bytes()).await.unwrap();
-    stream.write_all(&body).await.unwrap();
-    stream.write_all(b"\r\n").await.unwrap();
+    let mut stream = stage::open(&stage, "live/me/stream.mp4").await;
+    stage::send(&mut stream, &body).await;
     let broadcast = stage.broadcast("live/me").await;
     let (status, text) = stage::answer(&mut stream).await;
     assert!(status == 408 && text.contains("nothing came for 0.3 s"), "{status} {text}");

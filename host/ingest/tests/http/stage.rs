@@ -110,6 +110,39 @@ impl Stage {
     }
 }
 
+/// Sends one request on a connection that stays, and gives its status.
+pub(crate) async fn put_on(stream: &mut TcpStream, path: &str, body: &[u8]) -> u16 {
+    let head = format!("PUT /ingest/{path} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
+    stream.write_all(&[head.as_bytes(), body].concat()).await.unwrap();
+    let mut text = Vec::new();
+    let mut bytes = [0; 1024];
+    loop {
+        let len = within(stream.read(&mut bytes)).await.unwrap();
+        assert!(len > 0, "the connection is closed: {}", String::from_utf8_lossy(&text));
+        text.extend_from_slice(&bytes[..len]);
+        let head = String::from_utf8_lossy(&text).to_lowercase();
+        let Some((head, body)) = head.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length:")).map_or("0", str::trim);
+        if body.len() >= length.parse().unwrap() {
+            return head.split(' ').nth(1).unwrap().parse().unwrap();
+        }
+    }
+}
+
+/// Begins a request that has no end of its own.
+pub(crate) async fn open(stage: &Stage, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(stage.address).await.unwrap();
+    let head = format!("POST /ingest/{path} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+/// Sends some of such a request, or its end.
+pub(crate) async fn send(stream: &mut TcpStream, bytes: &[u8]) {
+    let head = format!("{:x}\r\n", bytes.len());
+    stream.write_all(&[head.as_bytes(), bytes, b"\r\n"].concat()).await.unwrap();
+}
+
 /// Reads an answer to the end of the connection.
 pub(crate) async fn answer(stream: &mut TcpStream) -> (u16, String) {
     let mut text = Vec::new();
@@ -170,6 +203,20 @@ pub(crate) fn one_second() -> (Vec<u8>, Vec<u8>) {
          -movflags +cmaf+empty_moov+default_base_moof+frag_keyframe+skip_trailer",
     );
     before_moof(&file)
+}
+
+/// The media of a fragmented file, its decode times later by so many seconds in each track's `timescales`, by `track_ID` from 1.
+pub(crate) fn later(media: &[u8], seconds: i64, timescales: &[i64]) -> Vec<u8> {
+    let mut moved = media.to_vec();
+    let named = |name: [u8; 4]| media.windows(4).enumerate().filter(move |(_, found)| *found == name).map(|(at, _)| at);
+    let tracks = named(*b"tfhd").map(|at| media[at + 11]);
+    for (at, track) in named(*b"tfdt").zip(tracks) {
+        assert_eq!(media[at + 4], 1, "ffmpeg writes times of 64 bits");
+        let time = i64::from_be_bytes(media[at + 8..at + 16].try_into().unwrap());
+        let time = time + seconds * timescales[usize::from(track) - 1];
+        moved[at + 8..at + 16].copy_from_slice(&time.to_be_bytes());
+    }
+    moved
 }
 
 /// A fragmented file, cut before its first `moof`.

@@ -11,6 +11,8 @@ pub enum Form {
     Dash,
     /// HLS, a segment at a time.
     Hls,
+    /// Smooth Streaming, one endless request, a group at a time.
+    Smooth,
 }
 
 impl Form {
@@ -37,6 +39,7 @@ impl Form {
             Self::Endless => "mp4",
             Self::Dash => "dash",
             Self::Hls => "hls",
+            Self::Smooth => "ismv",
         };
         let blocks = readme.split("```sh\n").skip(1).filter_map(|block| block.split("```").next());
         let commands = blocks.map(|block| block.replace("\\\n", " ").replace('"', ""));
@@ -55,7 +58,8 @@ mod tests {
         assert_eq!(Form::Endless.file_name(), "stream.mp4");
         assert_eq!(Form::Dash.file_name(), "live.mpd");
         assert_eq!(Form::Hls.file_name(), "live.m3u8");
-        for form in [Form::Endless, Form::Dash, Form::Hls] {
+        assert_eq!(Form::Smooth.file_name(), "stream.ismv");
+        for form in [Form::Endless, Form::Dash, Form::Hls, Form::Smooth] {
             assert!(form.options().contains(&"-method".to_owned()), "{form:?}: {:?}", form.options());
         }
     }

@@ -33,6 +33,11 @@ fn hls_is_played_back() {
     pushed_and_read_back(Form::Hls, 0.0);
 }
 
+#[test]
+fn smooth_streaming_is_played_back() {
+    pushed_and_read_back(Form::Smooth, 0.0);
+}
+
 /// `delay`: by how much the sound is late as it is pushed, in seconds.
 fn pushed_and_read_back(form: Form, delay: f64) {
     let server = Server::serve(CONFIG);

@@ -189,6 +189,18 @@ fn codecs_are_named_from_their_configurations() {
 }
 
 #[test]
+fn ten_bits_are_named() {
+    let hevc = "libx265 -preset ultrafast -x265-params log-level=none -tag:v hvc1 -pix_fmt yuv420p10le";
+    let av1 = "libaom-av1 -cpu-used 8 -usage realtime -pix_fmt yuv420p10le -movflags +cmaf+frag_keyframe+delay_moov";
+    // Main 10, compatible with itself alone; and the main profile of AV1, which has ten bits too.
+    for (encoder, codec) in [(hevc, "hvc1.2.4.L60.90"), (av1, "av01.0.00M.10")] {
+        let (header, _) = read(&picture(encoder)).unwrap();
+        let named = &header.known().next().unwrap().info.codec;
+        assert!(named.starts_with(codec), "{named}");
+    }
+}
+
+#[test]
 fn an_unknown_codec_is_named_and_its_fragments_passed_over() {
     let (header, chunks) = read(&picture("libvpx-vp9 -deadline realtime")).unwrap();
     let Track::Unsupported { codec, reason, .. } = &header.tracks()[0] else { panic!("{header:?}") };

@@ -64,6 +64,29 @@ async fn an_endless_request_without_a_file_name() {
     check(&stage.broadcast("live/me").await, &file, "mp4a.40.2");
 }
 
+async fn smooth(options: &str, path: &str, name: &str) {
+    let stage = Stage::new().await;
+    let file = stage::file("aac");
+    let options = format!("-c copy -f ismv -movflags {options} -method POST");
+    stage.push_all(&format!("-readrate 4 -i {file}"), &options, path).await;
+    let broadcast = stage.broadcast(name).await;
+    stage.until_state(&broadcast, |state| matches!(state, State::Waiting { .. })).await;
+    check(&broadcast, &file, "mp4a.40.2");
+    // AAC's priming of one frame comes before the beginning.
+    let off = stage::skew(&broadcast) - Time::from_micros(-21_333);
+    assert!(off.micros().abs() <= 20_000, "sound begins {off} off");
+}
+
+#[tokio::test]
+async fn smooth_streaming_in_whole_groups() {
+    smooth("isml+frag_keyframe", "live.isml/Streams(Encoder1)", "live").await;
+}
+
+#[tokio::test]
+async fn smooth_streaming_in_short_fragments() {
+    smooth("isml+frag_keyframe -frag_duration 40000", "live/me/stream.ismv", "live/me").await;
+}
+
 #[tokio::test]
 async fn streams_of_one_publisher_on_connections_of_their_own() {
     let stage = Stage::new().await;

@@ -1,5 +1,7 @@
 //! Real publishers push to a real server; what the bus then holds is compared with what they were given.
 
+mod changes;
+mod codecs;
 mod ends;
 mod forms;
 mod refusals;

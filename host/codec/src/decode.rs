@@ -2,8 +2,12 @@
 
 use millrace_media::time::Time;
 
-use crate::avc::AvcConfigError;
-use crate::openh264::H264Decoder;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::av1_decode::Av1Decoder;
+use crate::avc::H264Decoder;
+use crate::config::ConfigError;
+use crate::hevc::HevcDecoder;
 use crate::picture::{Colour, Picture, Size};
 
 /// Decodes one video track.
@@ -13,8 +17,12 @@ use crate::picture::{Colour, Picture, Size};
 pub trait VideoDecoder: Send {
     /// Decodes one coded picture and appends the pictures that are ready to `out`: none, one, or several.
     ///
-    /// `sample` is a sample of a CMAF track as it stands in `mdat` (for H.264: NAL units with length prefixes, ISO/IEC 14496-15
-    /// 5.3), `time` the time it is presented.
+    /// `sample` is a sample of a CMAF track as it stands in `mdat` (for H.264 and HEVC NAL units with length prefixes, ISO/IEC
+    /// 14496-15 5.3 and 8.3; for AV1 a temporal unit), `time` the time it is presented.
+    ///
+    /// Decoding begins where the stream allows it: at an IDR picture or a recovery point of H.264, an IDR, CRA or BLA picture of
+    /// HEVC, a shown key frame of AV1. Pictures that follow such a point but are presented before it, and refer to what was before
+    /// it, are passed over.
     ///
     /// # Errors
     /// [`DecodeError`]: no picture will come of this sample. What was decoded before is still appended to `out`, and the next
@@ -39,7 +47,7 @@ pub trait VideoDecoder: Send {
 pub enum DecodeError {
     /// The decoder configuration cannot be read.
     #[error(transparent)]
-    Config(#[from] AvcConfigError),
+    Config(#[from] ConfigError),
     /// The stream is valid but of a kind nothing here decodes.
     #[error("cannot decode {what}; {supported}")]
     Unsupported {
@@ -80,29 +88,63 @@ pub enum DecodeError {
     },
 }
 
-const SUPPORTED: &str =
-    "there is a decoder for H.264 (avc1, avc3): baseline, main and high profile, 8-bit 4:2:0, progressive";
+const SUPPORTED: &str = "there are decoders for H.264 (avc1, avc3), HEVC (hvc1, hev1) and AV1 (av01): 8-bit 4:2:0, progressive, up to 4096x2304";
+
+/// A sample longer than this is not a picture: no level of [`MAX_LUMA_SAMPLES`] codes one so large.
+pub(crate) const MAX_SAMPLE: usize = 32 << 20;
+
+/// The largest picture that is decoded, in luma samples: `MaxFS` of H.264 level 5.2 (ITU-T H.264 table A-1), which is somewhat
+/// more than level 5.2 of HEVC and 5.3 of AV1 allow. It bounds what a hostile stream can make a decoder allocate.
+pub(crate) const MAX_LUMA_SAMPLES: u64 = 36_864 * 256;
 
 /// Opens a decoder for a track.
 ///
-/// `codec` is the RFC 6381 string of the track or its sample entry's code alone (`avc1.64001f`, `avc1`); `config` the bytes of its
-/// decoder configuration record (for H.264 the content of the `avcC` box, ISO/IEC 14496-15 5.3.3.1).
+/// `codec` is the RFC 6381 string of the track or its sample entry's code alone (`avc1.64001f`, `hvc1`); `config` the bytes of its
+/// decoder configuration record: the content of the `avcC` box (ISO/IEC 14496-15 5.3.3.1), the `hvcC` box (8.3.3.1) or the `av1C`
+/// box (AV1 Codec ISO Media File Format Binding 2.3).
 ///
 /// # Errors
 /// [`DecodeError::Unsupported`] with what there is, [`DecodeError::Config`] for a record that cannot be read.
 pub fn open_video_decoder(codec: &str, config: &[u8]) -> Result<Box<dyn VideoDecoder>, DecodeError> {
     match codec.split('.').next() {
         Some("avc1" | "avc3") => Ok(Box::new(H264Decoder::new(config)?)),
-        _ => {
-            let what = format!("codec {:?}", codec.chars().take(40).collect::<String>());
-            Err(DecodeError::Unsupported { what, supported: SUPPORTED })
-        }
+        Some("hvc1" | "hev1") => Ok(Box::new(HevcDecoder::new(config)?)),
+        Some("av01") => Ok(Box::new(Av1Decoder::new(config)?)),
+        _ => Err(DecodeError::unsupported(format!("codec {:?}", codec.chars().take(40).collect::<String>()))),
     }
 }
 
 impl DecodeError {
-    /// An H.264 stream of a kind that is not decoded.
+    /// A stream of a kind that is not decoded.
     pub(crate) fn unsupported(what: impl Into<String>) -> Self {
         Self::Unsupported { what: what.into(), supported: SUPPORTED }
     }
+}
+
+/// The size of the pictures of a `codec`, refused where it is odd or too large.
+pub(crate) fn picture_size(codec: &str, width: u32, height: u32) -> Result<Size, DecodeError> {
+    let size = Size::new(width, height).map_err(|error| DecodeError::unsupported(format!("{codec}: {error}")))?;
+    check_area(codec, width, height)?;
+    Ok(size)
+}
+
+/// Refuses pictures that would take too much memory.
+pub(crate) fn check_area(codec: &str, width: u32, height: u32) -> Result<(), DecodeError> {
+    if u64::from(width) * u64::from(height) > MAX_LUMA_SAMPLES {
+        return Err(DecodeError::unsupported(format!("{codec} of {width}x{height}, beyond level 5.2")));
+    }
+    Ok(())
+}
+
+/// Refuses a size that is not the configuration's.
+pub(crate) fn check_size(from: Size, to: Size) -> Result<(), DecodeError> {
+    if from == to { Ok(()) } else { Err(DecodeError::SizeChanged { from, to }) }
+}
+
+/// Runs a decoder written in safe Rust on bytes that may be hostile.
+///
+/// Such a decoder answers a mistake of its own with a panic, where C would write out of bounds. What it was doing is then in an
+/// unknown state: the caller must throw the decoder away, and treats the sample as damaged.
+pub(crate) fn contained<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| Err("the decoder gave up on it".to_owned()))
 }

@@ -9,10 +9,14 @@
 //! busy. Times go in with a picture and come out with it, tick for tick.
 
 pub mod audio;
+mod av1_decode;
 mod avc;
+mod bits;
 mod cadence;
+mod config;
 mod decode;
 mod encode;
+mod hevc;
 mod openh264;
 mod picture;
 mod rate;
@@ -20,7 +24,7 @@ mod reorder;
 mod scale;
 mod settings;
 
-pub use avc::AvcConfigError;
+pub use config::ConfigError;
 pub use decode::{DecodeError, VideoDecoder, open_video_decoder};
 pub use encode::{EncodeError, Packet, VideoConfig, VideoEncoder, open_video_encoder};
 pub use picture::{Colour, MAX_DIMENSION, MIN_DIMENSION, Picture, Plane, Size, SizeError};

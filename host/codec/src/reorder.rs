@@ -57,16 +57,6 @@ impl<P> Reorder<P> {
         id
     }
 
-    /// The time entered with an id that has not yet come back.
-    pub(crate) fn time(&self, id: u64) -> Option<Time> {
-        self.keys.get(&id).map(|key| key.time)
-    }
-
-    /// How many samples were entered whose pictures have not come back.
-    pub(crate) fn pending(&self) -> usize {
-        self.keys.len()
-    }
-
     /// Takes the picture of an id. Nothing happens for an id that is unknown or was given up.
     pub(crate) fn decoded(&mut self, id: u64, picture: P) {
         let Some(key) = self.keys.remove(&id) else { return };

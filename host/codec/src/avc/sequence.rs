@@ -3,8 +3,9 @@
 use h264_reader::nal::sps::{ChromaFormat, FrameMbsFlags, PicOrderCntType, SeqParameterSet};
 use h264_reader::nal::{Nal as _, RefNal};
 
-use crate::avc::{AvcConfigError, Nal};
-use crate::decode::DecodeError;
+use crate::avc::Nal;
+use crate::config::ConfigError;
+use crate::decode::{DecodeError, check_area, picture_size};
 use crate::picture::{Colour, Size};
 
 /// A coded video sequence that can be decoded here.
@@ -12,6 +13,10 @@ use crate::picture::{Colour, Size};
 pub(crate) struct Sequence {
     /// The size of the pictures, cropped.
     pub(crate) size: Size,
+    /// The columns and rows of luma samples cropped at left and top. Even.
+    pub(crate) offset: (usize, usize),
+    /// Luma samples in a row before cropping.
+    pub(crate) coded_width: usize,
     /// What the samples mean, where it is said.
     pub(crate) colour: Option<Colour>,
     /// How many pictures may precede a picture in decoding order and follow it in output order.
@@ -22,7 +27,7 @@ impl Sequence {
     /// Reads a sequence parameter set, and refuses what the decoder cannot do.
     pub(crate) fn parse(nal: Nal<'_>) -> Result<Self, DecodeError> {
         let sps = SeqParameterSet::from_bits(RefNal::new(nal.bytes(), &[], true).rbsp_bits())
-            .map_err(|error| AvcConfigError::Sequence(format!("{error:?}")))?;
+            .map_err(|error| ConfigError::Sequence(format!("{error:?}")))?;
         let profile = u8::from(sps.profile_idc);
         match profile {
             66 | 77 | 100 => {}
@@ -46,17 +51,33 @@ impl Sequence {
         if sps.frame_mbs_flags != FrameMbsFlags::Frames {
             return Err(DecodeError::unsupported("interlaced H.264"));
         }
-        let (width, height) = sps.pixel_dimensions().map_err(|error| AvcConfigError::Sequence(format!("{error:?}")))?;
-        let size = Size::new(width, height).map_err(|error| DecodeError::unsupported(error.to_string()))?;
-        if size.luma_bytes() / 256 > MAX_MACROBLOCKS {
-            return Err(DecodeError::unsupported(format!("H.264 of {size}, beyond level 5.2")));
+        if sps.max_num_ref_frames > MAX_REFERENCES {
+            let count = sps.max_num_ref_frames;
+            return Err(
+                ConfigError::Sequence(format!("{count} reference pictures (expected <= {MAX_REFERENCES})")).into()
+            );
         }
-        Ok(Self { size, colour: colour(&sps), reorder_depth: reorder_depth(&sps, profile) })
+        let (width, height) = sps.pixel_dimensions().map_err(|error| ConfigError::Sequence(format!("{error:?}")))?;
+        let size = picture_size("H.264", width, height)?;
+        let coded_width = 16 * sps.pic_width_in_mbs();
+        check_area("H.264", coded_width, 16 * sps.pic_height_in_map_units())?;
+        // The units of cropping are two samples both ways in progressive 4:2:0.
+        let offset = sps
+            .frame_cropping
+            .as_ref()
+            .map_or((0, 0), |crop| (2 * crop.left_offset as usize, 2 * crop.top_offset as usize));
+        Ok(Self {
+            size,
+            offset,
+            coded_width: coded_width as usize,
+            colour: colour(&sps),
+            reorder_depth: reorder_depth(&sps, profile),
+        })
     }
 }
 
-/// `MaxFS` of level 5.2, ITU-T H.264 table A-1: the largest picture in macroblocks.
-const MAX_MACROBLOCKS: usize = 36_864;
+/// No level allows more reference pictures, ITU-T H.264 A.3.1.
+const MAX_REFERENCES: u32 = 16;
 
 fn colour(sps: &SeqParameterSet) -> Option<Colour> {
     let signal = sps.vui_parameters.as_ref()?.video_signal_type.as_ref()?;

@@ -1,12 +1,10 @@
-//! The only unsafe code of the crate: owned handles on OpenH264's encoder and decoder.
+//! The only unsafe code of the crate: owned handles on OpenH264's encoder.
 //!
 //! The library hands out tables of functions in the manner of COM. A handle here exists from a successful creation to its drop,
 //! the table is checked when a function is taken from it, and no pointer of the library outlives the call that gave it.
 
-mod decoder;
 mod encoder;
 
-pub(super) use decoder::{DecodedPlanes, RawDecoder};
 pub(super) use encoder::{RawEncoder, default_params};
 
 /// A call that OpenH264 refused, with its return code.

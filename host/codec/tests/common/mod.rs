@@ -65,30 +65,23 @@ pub(crate) struct Clip {
 impl Clip {
     /// Codes a source with x264, as ffmpeg's `args` say.
     pub(crate) fn x264(lavfi: &str, size: Size, frames: usize, args: &[&str]) -> Self {
+        Self::coded("libx264", lavfi, size, frames, args)
+    }
+
+    /// Codes a source with one of ffmpeg's encoders. A `-pix_fmt` in `args` takes the place of 8-bit 4:2:0.
+    pub(crate) fn coded(encoder: &str, lavfi: &str, size: Size, frames: usize, args: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("clip.mp4");
         let (file, count, scale) = (path.to_str().unwrap(), frames.to_string(), SCALE.to_string());
-        let input = [
-            "-f",
-            "lavfi",
-            "-i",
-            lavfi,
-            "-frames:v",
-            &count,
-            "-c:v",
-            "libx264",
-            "-pix_fmt",
-            "yuv420p",
-            "-video_track_timescale",
-            &scale,
-        ];
-        ffmpeg(&[&input, args, &[file]].concat());
+        let input = ["-f", "lavfi", "-i", lavfi, "-frames:v", &count, "-c:v", encoder, "-pix_fmt", "yuv420p"];
+        ffmpeg(&[&input[..], &["-video_track_timescale", &scale], args, &[file]].concat());
         Self::read(&path, size)
     }
 
     fn read(path: &Path, size: Size) -> Self {
         let file = std::fs::read(path).unwrap();
-        let box_at = file.windows(4).position(|name| name == b"avcC").unwrap();
+        let names: [&[u8]; 3] = [b"avcC", b"hvcC", b"av1C"];
+        let box_at = file.windows(4).position(|name| names.contains(&name)).unwrap();
         let length = u32::from_be_bytes(file[box_at - 4..box_at].try_into().unwrap()) as usize;
         let config = file[box_at + 4..box_at - 4 + length].to_vec();
 
@@ -125,6 +118,38 @@ pub(crate) fn decode_all(decoder: &mut dyn VideoDecoder, samples: &[Sample]) -> 
     }
     decoder.flush(&mut out).unwrap();
     (out, errors)
+}
+
+/// The times of pictures.
+pub(crate) fn times(pictures: &[Picture]) -> Vec<Time> {
+    pictures.iter().map(Picture::time).collect()
+}
+
+/// Asserts that pictures are the same, bit for bit, at the same times.
+pub(crate) fn assert_same(decoded: &[Picture], expected: &[Picture], what: &str) {
+    assert_eq!(times(decoded), times(expected), "{what}");
+    for (decoded, expected) in decoded.iter().zip(expected) {
+        assert_eq!(decoded.time().scale(), expected.time().scale(), "{what}");
+        let alike = || psnr([(decoded, expected)]);
+        assert!(
+            decoded.as_i420() == expected.as_i420(),
+            "{what}: picture at {} differs from ffmpeg's, {:.1} dB",
+            decoded.time(),
+            alike()
+        );
+    }
+}
+
+/// Numbers that look random and are the same in every run (xorshift).
+pub(crate) struct Noise(pub u64);
+
+impl Noise {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % end
+    }
 }
 
 /// Peak signal-to-noise ratio of the luma of pictures taken as one, in dB.

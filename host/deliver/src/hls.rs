@@ -29,6 +29,7 @@ mod path;
 mod playlist;
 mod registry;
 mod segment;
+mod silence;
 #[cfg(test)]
 mod tests;
 

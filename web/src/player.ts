@@ -3,18 +3,12 @@
  * fails. hls.js where Media Source Extensions are, the browser's own HLS elsewhere.
  */
 
-import Hls, {
-  ErrorTypes,
-  Events,
-  type ErrorData,
-  type Level,
-  type LevelDetails,
-  type MediaPlaylist,
-} from 'hls.js';
+import Hls, { ErrorTypes, Events, type ErrorData, type LevelDetails, type MediaPlaylist } from 'hls.js';
 import { reopenDelay } from './backoff';
 import { Follower } from './follow';
 import { hlsConfig, syncDuration } from './hls-config';
-import { joinCodecs, mergeLevels, newSounds, sameSound } from './levels';
+import { LevelReader } from './level-reader';
+import { joinCodecs, sameSound } from './levels';
 import { measure, type Measurement } from './measure';
 import { isReady } from './patient-abr';
 import { StallMeter } from './stall';
@@ -58,8 +52,7 @@ export class Player {
   #wanted: string | null = null;
   #away = false;
   #over = false;
-  #rungs: string | null = null;
-  #reader: Hls | null = null;
+  #levels = new LevelReader();
   #reopenWhenBack = false;
   #attempts = 0;
   #reopenTimer: number | undefined;
@@ -100,7 +93,6 @@ export class Player {
     this.close();
     this.#address = address;
     this.#wanted = null;
-    this.#rungs = null;
     this.#attempts = 0;
     this.#stalls = new StallMeter();
     this.#load();
@@ -143,58 +135,7 @@ export class Player {
    * plays on.
    */
   setRungs(rungs: string): void {
-    const before = this.#rungs;
-    this.#rungs = rungs;
-    if (before === null || before === rungs) return;
-    this.#readLevels();
-  }
-
-  #readLevels(): void {
-    if (!this.#hls || this.#address === null || this.#hls.levels.length === 0) return;
-    const reader = new Hls({ autoStartLoad: false, enableWorker: false });
-    this.#reader?.destroy();
-    this.#reader = reader;
-    reader.on(Events.MANIFEST_PARSED, (_, { levels, audioTracks }) => {
-      const [read, sounds] = [[...levels], [...audioTracks]];
-      this.#forgetReader();
-      if (this.#hls) this.#mergeLevels(this.#hls, read, sounds);
-    });
-    reader.on(Events.ERROR, (_, { fatal }) => {
-      if (!fatal || reader !== this.#reader) return;
-      this.#forgetReader();
-      // Whatever comes next is a change.
-      this.#rungs = '';
-    });
-    reader.loadSource(this.#address);
-  }
-
-  #forgetReader(): void {
-    const reader = this.#reader;
-    this.#reader = null;
-    // Not from within its own event.
-    if (reader) queueMicrotask(() => reader.destroy());
-  }
-
-  #mergeLevels(hls: Hls, read: Level[], sounds: MediaPlaylist[]): void {
-    const playing = hls.loadLevelObj;
-    const merged = mergeLevels(hls.levels, read, playing);
-    if (merged.length === hls.levels.length && merged.every((level, i) => level === hls.levels[i])) return;
-    joinCodecs(merged);
-    hls.allAudioTracks.push(...newSounds(hls.allAudioTracks, sounds));
-    // Where fragments belong is told by their level's index.
-    for (const level of new Set([...hls.levels, ...merged])) {
-      const index = merged.indexOf(level);
-      for (const fragment of level.details?.fragments ?? []) {
-        fragment.level = index;
-        if (fragment.initSegment) fragment.initSegment.level = index;
-      }
-    }
-    const automatic = hls.autoLevelEnabled;
-    hls.trigger(Events.LEVELS_UPDATED, { levels: merged });
-    const index = playing ? merged.indexOf(playing) : -1;
-    if (index < 0 || index === hls.loadLevel) return;
-    if (automatic) hls.nextLoadLevel = index;
-    else hls.loadLevel = index;
+    if (this.#hls && this.#address !== null) this.#levels.follow(rungs, this.#hls, this.#address);
   }
 
   /** Returns to the live edge and plays. */
@@ -279,7 +220,7 @@ export class Player {
     this.#playingSince = null;
     this.#stuckAt = STUCK;
     this.#follower.restart();
-    this.#forgetReader();
+    this.#levels.stop();
     if (this.#hls) this.#hls.destroy();
     else if (this.video.hasAttribute('src')) {
       this.video.removeAttribute('src');

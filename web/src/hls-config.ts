@@ -1,6 +1,7 @@
 /** How hls.js is set up, and why. */
 
 import type { HlsConfig } from 'hls.js';
+import { CodecMemory } from './codec-memory';
 import { PatientAbr } from './patient-abr';
 
 const RETRY = { maxNumRetry: 6, retryDelayMs: 500, maxRetryDelayMs: 4000, backoff: 'exponential' as const };
@@ -8,6 +9,7 @@ const RETRY = { maxNumRetry: 6, retryDelayMs: 500, maxRetryDelayMs: 4000, backof
 export const hlsConfig: Partial<HlsConfig> = {
   lowLatencyMode: true,
   abrController: PatientAbr,
+  bufferController: CodecMemory,
   // Media is fMP4 and passes through unchanged: a worker would only add a hop.
   enableWorker: false,
   liveDurationInfinity: true,

@@ -1,11 +1,15 @@
 /** How hls.js is set up, and why. */
 
 import type { HlsConfig } from 'hls.js';
+import { CodecMemory } from './codec-memory';
+import { PatientAbr } from './patient-abr';
 
 const RETRY = { maxNumRetry: 6, retryDelayMs: 500, maxRetryDelayMs: 4000, backoff: 'exponential' as const };
 
 export const hlsConfig: Partial<HlsConfig> = {
   lowLatencyMode: true,
+  abrController: PatientAbr,
+  bufferController: CodecMemory,
   // Media is fMP4 and passes through unchanged: a worker would only add a hop.
   enableWorker: false,
   liveDurationInfinity: true,
@@ -22,7 +26,8 @@ export const hlsConfig: Partial<HlsConfig> = {
     default: {
       maxTimeToFirstByteMs: 10_000,
       maxLoadTimeMs: 20_000,
-      timeoutRetry: { maxNumRetry: 3, retryDelayMs: 0, maxRetryDelayMs: 0 },
+      // A level that was waited for so long is behind: another one is tried after one more time.
+      timeoutRetry: { maxNumRetry: 1, retryDelayMs: 0, maxRetryDelayMs: 0 },
       errorRetry: RETRY,
     },
   },

@@ -137,8 +137,8 @@ test('the quality selector says what plays and who made it', () => {
   const track = { kind: 'video', codec: '', bitrate: null, rendition: null };
   const entries = options(
     [
-      { ...level, index: 0, name: '480p', width: 854, height: 480 },
-      { ...level, index: 1, name: '720p', width: 1280, height: 720 },
+      { ...level, index: 0, name: '480p', width: 854, height: 480, track: '' },
+      { ...level, index: 1, name: '720p', width: 1280, height: 720, track: '' },
     ],
     1,
     -1,
@@ -151,6 +151,28 @@ test('the quality selector says what plays and who made it', () => {
     'Auto (720p)',
     '480p · 854×480 · 2.5 Mb/s · by ladder',
     '▶ 720p · 1280×720 · 2.5 Mb/s · source',
+  ]);
+});
+
+test('the quality selector names codecs where they are mixed, and tracks of one size', () => {
+  const track = { kind: 'video', codec: '', bitrate: null, rendition: null, width: 1280, height: 720 };
+  const level = { bitrate: 1_200_000, name: '720p', width: 1280, height: 720 };
+  const entries = options(
+    [
+      { ...level, index: 0, codecs: 'av01.0.05M.08,opus', track: '720p' },
+      { ...level, index: 1, codecs: 'avc1.64001f,mp4a.40.2', track: 'video' },
+    ],
+    -1,
+    -1,
+    [
+      { ...track, name: 'video', madeBy: null },
+      { ...track, name: '720p', madeBy: 'ladder' },
+    ],
+  );
+  expect(entries.map(({ text }) => text)).toEqual([
+    'Auto',
+    '720p · 1280×720 · AV1 · 1.2 Mb/s · by ladder',
+    '720p · 1280×720 · H.264 · 1.2 Mb/s · source',
   ]);
 });
 

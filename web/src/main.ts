@@ -7,6 +7,7 @@ import { pollDelay } from './backoff';
 import { Controls } from './controls';
 import { byId, setText } from './dom';
 import { expose } from './handle';
+import { rungsOf } from './levels';
 import { BroadcastList } from './list';
 import { messageFor } from './message';
 import { Overlay } from './overlay';
@@ -59,6 +60,8 @@ function follow(): void {
     } else if (broadcast.state === 'live' && failures === 0) player.playAgain();
   }
   player.setAway(listed && failures === 0 && broadcast?.state !== 'live');
+  player.setOver(listed && failures === 0 && (broadcast?.state ?? 'ended') === 'ended');
+  if (broadcast?.state === 'live') player.setRungs(rungsOf(broadcast.tracks));
   list.show(broadcasts, shown);
   draw();
 }

@@ -11,6 +11,8 @@ export interface LevelInfo {
   /** Peak bits per second, from the playlist. */
   bitrate: number;
   codecs: string;
+  /** The track that its playlist is of; empty where the address does not tell. */
+  track: string;
 }
 
 /** What latency was computed from: the stream's programme date-time, or the estimated end of the playlist. */
@@ -105,5 +107,11 @@ function levels(hls: Hls): LevelInfo[] {
     height: level.height,
     bitrate: level.bitrate,
     codecs: level.codecs,
+    track: trackIn(level.uri),
   }));
+}
+
+/** The track that the playlist at an address is of: `…/<track>/playlist.m3u8`. */
+function trackIn(uri: string): string {
+  return /\/([^/]+)\/[^/?]+(?:\?.*)?$/.exec(uri)?.[1] ?? '';
 }

@@ -3,11 +3,14 @@
  * fails. hls.js where Media Source Extensions are, the browser's own HLS elsewhere.
  */
 
-import Hls, { ErrorTypes, Events, type ErrorData, type LevelDetails } from 'hls.js';
+import Hls, { ErrorTypes, Events, type ErrorData, type LevelDetails, type MediaPlaylist } from 'hls.js';
 import { reopenDelay } from './backoff';
 import { Follower } from './follow';
 import { hlsConfig, syncDuration } from './hls-config';
+import { LevelReader } from './level-reader';
+import { joinCodecs, sameSound } from './levels';
 import { measure, type Measurement } from './measure';
+import { isReady } from './patient-abr';
 import { StallMeter } from './stall';
 
 /** `retrying`: the stream could not be loaded and is about to be opened again. */
@@ -27,8 +30,12 @@ const TICK_MS = 40;
 const STUCK = 8;
 /** The same where parts arrive many times a second, and after a publisher's return. */
 const STUCK_SOON = 4;
+/** Nothing more comes of a broadcast that is over: standing still this long, in seconds, it has ended. */
+const STILL_AT_THE_END = 1.5;
 /** Playing this long, in seconds, ends a run of failures. */
 const RECOVERED = 10;
+/** A level that failed is gone back to after so long, if the viewer asked for it. */
+const FORGIVEN_MS = 5000;
 const ERRORS_KEPT = 50;
 
 export class Player {
@@ -41,8 +48,11 @@ export class Player {
   #hls: Hls | null = null;
   #address: string | null = null;
   #phase: Phase = 'idle';
-  #wantedLevel = -1;
+  /** The address of the level asked for: levels come and go. */
+  #wanted: string | null = null;
   #away = false;
+  #over = false;
+  #levels = new LevelReader();
   #reopenWhenBack = false;
   #attempts = 0;
   #reopenTimer: number | undefined;
@@ -68,7 +78,9 @@ export class Player {
 
   /** The level asked for; -1 is automatic. */
   get wantedLevel(): number {
-    return this.#wantedLevel;
+    return this.#wanted === null
+      ? -1
+      : (this.#hls?.levels.findIndex(({ uri }) => uri === this.#wanted) ?? -1);
   }
 
   /** Whether the viewer watches the live edge, rather than what they paused at. */
@@ -80,7 +92,7 @@ export class Player {
   open(address: string): void {
     this.close();
     this.#address = address;
-    this.#wantedLevel = -1;
+    this.#wanted = null;
     this.#attempts = 0;
     this.#stalls = new StallMeter();
     this.#load();
@@ -94,14 +106,36 @@ export class Player {
     this.#phase = 'idle';
   }
 
-  /** Plays the given level from the next part on; -1 leaves the choice to the measured bandwidth. */
+  /** Plays the given level as soon as it has media to go on with; -1 leaves the choice to the measured bandwidth. */
   setLevel(level: number): void {
-    this.#wantedLevel = level;
+    this.#wanted = this.#hls?.levels[level]?.uri ?? null;
     if (!this.#hls) return;
+    if (this.#wanted === null) this.#hls.loadLevel = -1;
+    else this.#goToWanted(this.#hls);
+  }
+
+  /**
+   * Brings hls.js to the level asked for: when it is there, when it is there again after hls.js had to give it up, and when its place
+   * among the levels has changed.
+   */
+  #goToWanted(hls: Hls): void {
+    const wanted = this.wantedLevel;
+    const level = hls.levels[wanted];
+    if (!level || hls.manualLevel === wanted) return;
+    const hasFailed = level.loadError > 0 && performance.now() - level.loadErrorTime < FORGIVEN_MS;
+    if (hasFailed || !isReady(hls, level)) return;
     // With parts there is next to nothing buffered to replace. Without them, waiting for what is buffered
     // to play out would look as if the choice had been ignored.
-    if (this.#follower.steering) this.#hls.loadLevel = level;
-    else this.#hls.nextLevel = level;
+    if (this.#follower.steering) hls.loadLevel = wanted;
+    else hls.nextLevel = wanted;
+  }
+
+  /**
+   * Says which tracks the broadcast has, in words that change whenever its levels do. They are brought up to date while the stream
+   * plays on.
+   */
+  setRungs(rungs: string): void {
+    if (this.#hls && this.#address !== null) this.#levels.follow(rungs, this.#hls, this.#address);
   }
 
   /** Returns to the live edge and plays. */
@@ -123,6 +157,11 @@ export class Player {
     if (away) return;
     this.#stuckAt = this.#stalls.standing(performance.now() / 1000) + STUCK_SOON;
     if (this.#reopenWhenBack) this.#load();
+  }
+
+  /** Says whether the broadcast is over: where the playhead then stands still, it stays. */
+  setOver(over: boolean): void {
+    this.#over = over;
   }
 
   /** The broadcast is on air though its playlist had ended: it is a new one under the same name. */
@@ -151,8 +190,16 @@ export class Player {
     this.#hls = hls;
     hls.on(Events.ERROR, (_, data) => this.#hlsFailed(hls, data));
     hls.on(Events.MANIFEST_PARSED, () => {
-      if (this.#wantedLevel < hls.levels.length) hls.loadLevel = this.#wantedLevel;
-      else this.#wantedLevel = -1;
+      joinCodecs(hls.levels);
+      if (this.wantedLevel >= 0) hls.loadLevel = this.wantedLevel;
+    });
+    let sound: MediaPlaylist | null = null;
+    hls.on(Events.AUDIO_TRACK_SWITCHING, (_, { id }) => {
+      sound = hls.audioTracks[id] ?? sound;
+    });
+    // Chosen here, the sound of the new level's group follows what is buffered; hls.js itself would throw that away first.
+    hls.on(Events.AUDIO_TRACKS_UPDATED, (_, { audioTracks }) => {
+      if (sound && audioTracks.length > 0) hls.nextAudioTrack = sameSound(audioTracks, sound);
     });
     hls.on(Events.LEVEL_UPDATED, (_, { details }) => this.#levelUpdated(hls, details));
     hls.loadSource(address);
@@ -173,6 +220,7 @@ export class Player {
     this.#playingSince = null;
     this.#stuckAt = STUCK;
     this.#follower.restart();
+    this.#levels.stop();
     if (this.#hls) this.#hls.destroy();
     else if (this.video.hasAttribute('src')) {
       this.video.removeAttribute('src');
@@ -195,10 +243,13 @@ export class Player {
       this.#stuckAt = this.#follower.partTarget > 0 ? STUCK_SOON : STUCK;
       this.failure = null;
       if (now - this.#playingSince > RECOVERED) this.#attempts = 0;
+      if (this.#hls && this.#wanted !== null) this.#goToWanted(this.#hls);
       this.#follower.tick(now);
     } else {
       this.#playingSince = null;
     }
+    // Where the sound outlasts the pictures, browsers may wait for pictures for ever.
+    if (this.#over && this.#started && standing > STILL_AT_THE_END) return this.#end();
     this.#phase = playing ? 'playing' : this.#started ? 'stalled' : 'loading';
     if (standing > this.#stuckAt && !this.#away && !video.paused) this.#scheduleReopen();
   }

@@ -4,6 +4,12 @@
 //! has no clock. [`Hls`] keeps one for every track of every broadcast of a bus, each fed by a task of its own, and [`router`] answers
 //! requests from them, waiting where the protocol says so.
 //!
+//! **Rungs that rest.** A rung that nobody plays may stop; whoever asks for anything of it but the multivariant playlist is its
+//! [viewer](millrace_media::track::Track::viewed), and wakes it. Meanwhile its playlist goes on with the others': segments that did not
+//! come are listed as absent (rfc8216bis, 4.4.4.7), and its bandwidth stays what it was. A request that waits for a segment is answered
+//! when the rung is back, or when that segment is over. A rung that is removed while the broadcast goes on answers `410 Gone`, so that
+//! players go on with another one, where `EXT-X-ENDLIST` would have them stop.
+//!
 //! Below the router's prefix, `b` standing for a broadcast and `t` for a track of it:
 //!
 //! | path | what |
@@ -29,6 +35,7 @@ mod path;
 mod playlist;
 mod registry;
 mod segment;
+mod silence;
 #[cfg(test)]
 mod tests;
 

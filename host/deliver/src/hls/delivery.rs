@@ -46,6 +46,8 @@ impl What {
 pub(super) enum Refusal {
     /// There is no such thing, or no longer.
     NotFound(String),
+    /// It has been taken away, while the rest goes on.
+    Gone(String),
     /// It contradicts the protocol.
     BadRequest(String),
     /// Not now.
@@ -66,6 +68,7 @@ impl Refusal {
         let (status, cache, text) = match self {
             // What is not there yet may be there in a moment.
             Self::NotFound(text) => (StatusCode::NOT_FOUND, "max-age=1", text),
+            Self::Gone(text) => (StatusCode::GONE, "max-age=1", text),
             Self::BadRequest(text) => (StatusCode::BAD_REQUEST, "no-store", text),
             Self::Unavailable(text) => (StatusCode::SERVICE_UNAVAILABLE, "no-store", text),
         };

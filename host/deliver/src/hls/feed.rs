@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::hold::{self, Held, Reach};
 use super::playlist::{MediaPlaylist, Surroundings};
+use super::silence::Silence;
 
 /// Why waiting for a playlist was in vain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +121,11 @@ impl Feed {
         }
     }
 
+    /// How long nothing may come of a track while pictures go on. A group that comes late, all at once, is not taken for silence.
+    fn patience(&self, longest: Duration) -> Duration {
+        self.with(MediaPlaylist::target_duration).map_or(longest, |target| Duration::from_secs(target.into()))
+    }
+
     fn update(&self, change: impl FnOnce(&mut MediaPlaylist)) {
         let mut state = self.state();
         let before = state.playlist.edge();
@@ -177,6 +183,7 @@ impl Drop for Running {
 
 async fn follow(feed: Arc<Feed>, broadcast: Broadcast, mut consumer: Consumer, longest: Duration) {
     let mut held = Held::new(longest);
+    let mut silence = Silence::default();
     let mut pictures: Option<Consumer> = None;
     loop {
         let event = match &mut pictures {
@@ -188,20 +195,28 @@ async fn follow(feed: Arc<Feed>, broadcast: Broadcast, mut consumer: Consumer, l
                     if !held.is_empty() {
                         feed.update(|playlist| release(playlist, &mut held, reach, &broadcast));
                     }
-                    if picture.is_some() {
-                        continue;
+                    match picture {
+                        Some(Event::Fragment(picture)) => {
+                            if silence.lasts(&picture, feed.patience(longest)) {
+                                feed.update(|playlist| playlist.pass(picture.place().segment, &broadcast));
+                            }
+                            continue;
+                        }
+                        Some(Event::Gap { .. }) => continue,
+                        None => consumer.next().await,
                     }
-                    consumer.next().await
                 }
             },
         };
         let Some(event) = event else { break };
+        silence.broken();
         let is_sound = feed.track.info().is_some_and(|info| info.kind() != Kind::Video);
-        let awaited = if is_sound { hold::pictures(&broadcast) } else { None };
+        let is_derived = !feed.track.provenance().is_source();
+        let awaited = if is_sound || is_derived { hold::pictures(&broadcast) } else { None };
         if !same_track(awaited.as_ref(), pictures.as_ref()) {
             pictures = awaited.map(|track| track.subscribe(Start::NewestGroup));
         }
-        let reach = pictures.as_ref().and_then(|pictures| hold::reach(pictures.track()));
+        let reach = pictures.as_ref().filter(|_| is_sound).and_then(|pictures| hold::reach(pictures.track()));
         feed.update(|playlist| {
             take(playlist, &mut held, event, reach, &broadcast);
             while let Next::Ready(event) = consumer.try_next() {

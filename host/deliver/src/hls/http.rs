@@ -163,6 +163,10 @@ impl Request<'_> {
             },
         })
         .await??;
+        // Players that are told of the end stop there; those that are refused go on with another rung.
+        if feed.track.is_ended() && !entry.is_over() {
+            return Err(Refusal::Gone("the track has been removed; the broadcast goes on without it".into()));
+        }
         let gzip = delivery::takes_gzip(self.headers);
         let text = feed.text(&entry.surroundings(&feed), directives.skip, gzip);
         let text = text.ok_or_else(|| Refusal::NotFound("the track has ended without media".into()))?;
@@ -199,7 +203,11 @@ impl Request<'_> {
     fn feed(&self, path: TrackPath<'_>) -> Result<(Arc<Entry>, Arc<Feed>), Refusal> {
         let TrackPath { broadcast, track } = path;
         let found = self.hls.feed(broadcast, track);
-        found.ok_or_else(|| Refusal::NotFound(format!("there is no track {track:?} of a broadcast {broadcast:?}")))
+        let found = found
+            .ok_or_else(|| Refusal::NotFound(format!("there is no track {track:?} of a broadcast {broadcast:?}")))?;
+        // A rung that rests is woken by whoever asks for anything of it.
+        found.1.track.viewed();
+        Ok(found)
     }
 
     fn file(&self, what: What, feed: &Feed) -> File<'_> {

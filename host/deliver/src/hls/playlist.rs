@@ -1,5 +1,6 @@
 //! The state of one track's media playlist: a plain value, without I/O and without a clock.
 
+mod absent;
 mod blocking;
 mod files;
 mod measure;
@@ -24,8 +25,6 @@ pub use text::{Position, Report, Surroundings};
 
 /// A playlist is never shorter than this many target durations for want of room (rfc8216bis, 6.2.2).
 const LEAST_WINDOW: u32 = 3;
-/// The most segments without media that are listed between two with: a longer hole begins the list anew.
-const MOST_LOST: u64 = 64;
 
 #[derive(Debug)]
 enum Cadence {
@@ -67,6 +66,10 @@ pub struct MediaPlaylist {
     inits: Vec<Init>,
     /// The fragments before the next one are missing.
     gap: bool,
+    /// Segments were passed over because nothing came.
+    silent: bool,
+    /// What flowed when there was enough to tell.
+    known: Option<Measured>,
     ended: bool,
     broken_rules: u64,
 }
@@ -89,6 +92,8 @@ impl MediaPlaylist {
             listed_from: 0,
             inits: Vec::new(),
             gap: false,
+            silent: false,
+            known: None,
             ended: false,
             broken_rules: 0,
         }
@@ -104,11 +109,15 @@ impl MediaPlaylist {
         }
         self.watch(&fragment);
         let segment = segment_of(&fragment, broadcast);
+        if self.is_late(segment) {
+            return;
+        }
         if self.segments.back().is_none_or(|open| open.number() < segment.0) {
             let Some(info) = broadcast.segment(segment) else { return };
             self.complete_open(Some(broadcast));
-            self.list_lost(segment.0, broadcast);
+            self.list_absent(segment.0, broadcast);
             self.begin(info, &fragment, broadcast);
+            self.resume(&fragment);
             self.shorten();
         }
         let header = self.header(&fragment, broadcast);
@@ -144,10 +153,15 @@ impl MediaPlaylist {
         }
         if let Some(front) = self.segments.front() {
             self.listed_from = self.listed_from.max(front.number());
-            let oldest = front.header.clone();
-            if let Some(used) = self.inits.iter().position(|init| init.header == oldest) {
-                self.inits.drain(..used);
-            }
+        }
+        self.forget_headers();
+    }
+
+    /// Lets go of headers that no segment needs.
+    fn forget_headers(&mut self) {
+        let Some(oldest) = self.segments.front().map(|front| &front.header) else { return };
+        if let Some(used) = self.inits.iter().position(|init| init.header == *oldest) {
+            self.inits.drain(..used);
         }
     }
 
@@ -156,10 +170,7 @@ impl MediaPlaylist {
         if self.ended {
             return;
         }
-        if let Cadence::Watched(watch) = &mut self.cadence {
-            let parts = watch.finish();
-            self.decide(parts);
-        }
+        self.settle();
         self.complete_open(None);
         self.ended = true;
         // A broadcast may end before its first group does.
@@ -226,6 +237,14 @@ impl MediaPlaylist {
         }
     }
 
+    /// Decides about parts by what has come so far.
+    fn settle(&mut self) {
+        if let Cadence::Watched(watch) = &mut self.cadence {
+            let parts = watch.finish();
+            self.decide(parts);
+        }
+    }
+
     fn decide(&mut self, parts: Parts) {
         if let Parts::Divided(_) = parts {
             self.segments.iter_mut().for_each(|segment| segment.divide(&parts));
@@ -240,28 +259,6 @@ impl MediaPlaylist {
         let length = next.filter(|next| next.epoch == open.info.epoch).map(|next| next.start - open.info.start);
         let parts = if let Cadence::Known(parts) = &self.cadence { Some(parts) } else { None };
         open.complete(length, parts);
-    }
-
-    /// Lists the segments before `number` of which nothing came. Their numbers are taken, and their duration is absent media
-    /// (rfc8216bis, 6.2.1).
-    fn list_lost(&mut self, number: u64, broadcast: &Broadcast) {
-        let Some(last) = self.segments.back().map(Segment::number) else { return };
-        for missing in last + 1..number.min(last + 1 + MOST_LOST) {
-            let segment = |number| broadcast.segment(SegmentNumber(number));
-            let (Some(info), Some(next)) = (segment(missing), segment(missing + 1)) else { break };
-            let length = if next.epoch == info.epoch { Some(next.start - info.start) } else { None };
-            let length =
-                length.unwrap_or(Time::from_secs(self.target_duration.unwrap_or(1).into(), info.start.scale()));
-            let header = self.segments.back().expect("there is a last segment").header.clone();
-            let mut absent = Segment::new(info, header, info.program_date_time);
-            absent.lost = true;
-            let parts = if let Cadence::Known(parts) = &self.cadence { Some(parts) } else { None };
-            absent.complete(Some(length), parts);
-            self.segments.push_back(absent);
-        }
-        if self.segments.back().is_some_and(|last| last.number() + 1 != number) {
-            self.segments.clear();
-        }
     }
 
     fn begin(&mut self, info: SegmentInfo, fragment: &Fragment, broadcast: &Broadcast) {

@@ -241,9 +241,14 @@ impl Entry {
         lock(&self.tracks).running.get(track).map(|running| running.feed.clone())
     }
 
+    /// The source has ended.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.broadcast.state(), State::Ended { .. })
+    }
+
     /// The playlists of pictures and sound, by name; while the source goes on, without those of tracks that have ended.
     pub(super) fn live(&self) -> Vec<Arc<Feed>> {
-        let over = matches!(self.broadcast.state(), State::Ended { .. });
+        let over = self.is_over();
         let feeds: Vec<_> = lock(&self.tracks).running.values().map(|running| running.feed.clone()).collect();
         let playable = |feed: &Arc<Feed>| feed.track.info().is_none_or(|info| info.kind() != Kind::Data);
         feeds.into_iter().filter(|feed| (over || !feed.track.is_ended()) && playable(feed)).collect()

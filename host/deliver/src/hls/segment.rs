@@ -91,8 +91,8 @@ impl Segment {
     pub(super) fn add(&mut self, fragment: Fragment, parts: Option<&Parts>) -> bool {
         if self.first.is_none() {
             self.first = Some(fragment.place().sequence);
-            self.duration = Time::zero(fragment.duration.scale());
-            self.rest_duration = self.duration;
+            self.rest_duration = Time::zero(fragment.duration.scale());
+            self.duration = self.rest_duration + self.duration;
         }
         self.duration = self.duration + fragment.duration;
         self.bytes += fragment.size();
@@ -128,6 +128,7 @@ impl Segment {
         let held: Vec<_> =
             self.parts.drain(..).flat_map(|part| part.fragments.to_vec()).chain(self.rest.drain(..)).collect();
         let duration = self.duration;
+        self.duration = Time::zero(duration.scale());
         (self.bytes, self.samples, self.first) = (0, 0, None);
         for fragment in held {
             self.add(fragment, Some(parts));
@@ -150,6 +151,16 @@ impl Segment {
             if let Some(Parts::Divided(division)) = parts {
                 self.add_lost_parts(missing, *division);
             }
+        }
+    }
+
+    /// Its first `missing` media is absent: the segment begins where the calendar says nevertheless.
+    pub(super) fn begin_late(&mut self, missing: Time, parts: Option<&Parts>) {
+        self.lost = true;
+        self.date_time = self.info.program_date_time;
+        self.duration = self.duration + missing;
+        if let Some(Parts::Divided(division)) = parts {
+            self.add_lost_parts(missing, *division);
         }
     }
 

@@ -4,5 +4,6 @@ mod bandwidth;
 mod cadence;
 mod http;
 mod playlist;
+mod rest;
 mod rules;
 mod source;

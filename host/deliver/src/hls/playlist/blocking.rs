@@ -31,24 +31,24 @@ impl MediaPlaylist {
         if self.ended {
             return Answer::Ready;
         }
-        let Some(open) = self.segments.back().filter(|_| self.is_ready()) else { return Answer::Wait };
-        let too_far = Answer::TooFar { last: open.number().checked_sub(1) };
-        if wanted.segment > open.number() + 1 {
+        let Some(newest) = self.segments.back().filter(|_| self.is_ready()) else { return Answer::Wait };
+        // Of a track that is silent, the newest segment is complete, and nothing is there of the next.
+        let (open, parts) =
+            if newest.complete { (newest.number() + 1, 0) } else { (newest.number(), newest.parts.len() as u64) };
+        let too_far = Answer::TooFar { last: open.checked_sub(1) };
+        if wanted.segment > open.saturating_add(1) {
             return too_far;
         }
-        let Some(division) = self.division() else {
-            return if wanted.segment < open.number() { Answer::Ready } else { Answer::Wait };
+        let (Some(division), Some(part)) = (self.division(), wanted.part) else {
+            return if wanted.segment < open { Answer::Ready } else { Answer::Wait };
         };
-        let Some(part) = wanted.part else {
-            return if wanted.segment < open.number() { Answer::Ready } else { Answer::Wait };
-        };
-        if wanted.segment < open.number() {
+        if wanted.segment < open {
             // A part past the segment's last means the first of the next.
             let next = self.find(wanted.segment).is_some_and(|segment| part >= segment.parts.len() as u64)
-                && wanted.segment + 1 == open.number();
-            return if next && open.parts.is_empty() { Answer::Wait } else { Answer::Ready };
+                && wanted.segment + 1 == open;
+            return if next && parts == 0 { Answer::Wait } else { Answer::Ready };
         }
-        let there = if wanted.segment == open.number() { open.parts.len() as u64 } else { 0 };
+        let there = if wanted.segment == open { parts } else { 0 };
         if part < there {
             return Answer::Ready;
         }

@@ -78,7 +78,8 @@ impl MediaPlaylist {
         let last = self.segments.back().filter(|_| self.is_ready())?;
         let has_parts = self.division().is_some();
         if last.complete || (has_parts && !last.parts.is_empty()) {
-            return Some(Position { segment: last.number(), part: has_parts.then(|| last.parts.len() as u64 - 1) });
+            let part = has_parts.then(|| (last.parts.len() as u64).saturating_sub(1));
+            return Some(Position { segment: last.number(), part });
         }
         let before = self.find(last.number().checked_sub(1)?)?;
         Some(Position {

@@ -6,6 +6,7 @@ use millrace_media::track::{Format, Info, Provenance};
 use millrace_media::{TrackName, track};
 
 use super::playlist::watch;
+use super::rules::attribute;
 use super::source::{Arrival, Pictures, Source, audio_info, video_info};
 use crate::hls::Settings;
 use crate::hls::master::{self, Rung};
@@ -42,7 +43,7 @@ fn the_source_comes_first_and_rungs_follow_with_their_sound() {
 #EXT-X-VERSION:9
 #EXT-X-INDEPENDENT-SEGMENTS
 #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"audio\",DEFAULT=YES,AUTOSELECT=YES,LANGUAGE=\"en\",CHANNELS=\"2\",URI=\"audio/playlist.m3u8\"
-#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio-180p\",NAME=\"low-sound\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"2\",URI=\"low-sound/playlist.m3u8\"
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio-180p\",NAME=\"audio\",DEFAULT=YES,AUTOSELECT=YES,LANGUAGE=\"en\",CHANNELS=\"2\",URI=\"low-sound/playlist.m3u8\"
 #EXT-X-STREAM-INF:BANDWIDTH=864000,AVERAGE-BANDWIDTH=432000,CODECS=\"avc1.64001f,opus\",RESOLUTION=640x360,FRAME-RATE=29.970,AUDIO=\"audio\"
 video/playlist.m3u8
 #EXT-X-STREAM-INF:BANDWIDTH=964000,AVERAGE-BANDWIDTH=482000,CODECS=\"avc1.64001f,opus\",RESOLUTION=640x360,FRAME-RATE=29.970,AUDIO=\"audio\"
@@ -51,6 +52,64 @@ video/playlist.m3u8
 180p/playlist.m3u8
 ";
     assert_eq!(text, expected);
+}
+
+/// A sound made for the rendition 180p from `from`.
+fn made(name: &str, from: &str) -> Rung {
+    let mut made = rung(name, Some("180p"), Info { language: None, ..audio_info() }, 24_000);
+    if let Provenance::Derived { from: made_from, .. } = &mut made.provenance {
+        *made_from = TrackName::new(from).unwrap();
+    }
+    made
+}
+
+/// The names, languages and addresses of the sounds of a group.
+fn group(rungs: &[Rung], id: &str) -> Vec<(String, Option<String>, String)> {
+    let text = master::text(rungs, "", true);
+    let members = text.lines().filter(|line| attribute(line, "GROUP-ID").as_deref() == Some(id));
+    let facts = members
+        .map(|line| (attribute(line, "NAME").unwrap(), attribute(line, "LANGUAGE"), attribute(line, "URI").unwrap()));
+    facts.collect()
+}
+
+#[test]
+fn all_groups_of_sound_have_the_same_members() {
+    let mut rungs = rungs();
+    rungs.retain(|rung| rung.track.as_str() != "low-sound");
+    let german = Info { language: Some("de".into()), ..audio_info() };
+    rungs.push(rung("audio-de", None, german, 64_000));
+    let source = group(&rungs, "audio");
+    assert_eq!(source.len(), 2);
+    assert!(group(&rungs, "audio-180p").is_empty(), "without sound of its own a rung has the source's");
+    rungs.push(made("180p-de", "audio-de"));
+    let own = group(&rungs, "audio-180p");
+    assert_eq!(
+        own.iter().map(|(.., uri)| uri.as_str()).collect::<Vec<_>>(),
+        ["audio/playlist.m3u8", "180p-de/playlist.m3u8"]
+    );
+    let told = |members: &[(String, Option<String>, String)]| {
+        members.iter().map(|(name, language, _)| (name.clone(), language.clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&own), told(&source), "players go on with the sound of the same name and language");
+}
+
+#[test]
+fn codecs_may_be_mixed() {
+    let mut rungs = rungs();
+    rungs[0].measured.info = Arc::new(Info { codec: "av01.0.04M.08".into(), ..(*rungs[0].measured.info).clone() });
+    let text = master::text(&rungs, "", true);
+    let codecs: Vec<_> = text.lines().filter_map(|line| attribute(line, "CODECS")).collect();
+    assert_eq!(codecs, ["avc1.64001f,opus", "avc1.64001f,opus", "av01.0.04M.08,mp4a.40.2"]);
+}
+
+#[test]
+fn frame_rates_that_are_one_are_written_as_one() {
+    let mut rungs = rungs();
+    rungs[1].measured.sample_rate = 30.004;
+    rungs[0].measured.sample_rate = 14.9;
+    let text = master::text(&rungs, "", true);
+    let rates: Vec<_> = text.lines().filter_map(|line| attribute(line, "FRAME-RATE")).collect();
+    assert_eq!(rates, ["29.970", "29.970", "14.900"], "source, 360p, and 180p, which has every second picture");
 }
 
 #[test]

@@ -10,11 +10,12 @@ use bytes::Bytes;
 use flate2::read::GzDecoder;
 use http_body_util::BodyExt;
 use millrace_media::Fragment;
-use millrace_media::track::Provenance;
+use millrace_media::track::{Producer, Provenance};
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
 use super::playlist::roomy;
+use super::rest;
 use super::rules::{Parsed, parse};
 use super::source::{Arrival, Pictures, Source, media, name, track, video_info};
 use crate::hls::{Hls, Settings, router};
@@ -77,6 +78,16 @@ impl Site {
     async fn run(&mut self, until: f64) {
         let written = &mut self.written;
         self.source.run(until, |fragment| written.push(fragment.clone()));
+        settle().await;
+    }
+
+    /// Goes on with a rung, which works in the groups, numbered like segments here, that `works` says.
+    async fn run_with(&mut self, until: f64, rung: &mut Producer, works: impl Fn(u64) -> bool) {
+        self.source.run(until, |fragment| {
+            if let Some(copy) = rest::copy(fragment).filter(|_| works(fragment.place().segment.0)) {
+                rung.write_in(fragment.place().group, copy).unwrap();
+            }
+        });
         settle().await;
     }
 
@@ -331,7 +342,59 @@ async fn a_rung_comes_and_goes_with_its_track() {
     settle().await;
     let master = site.get("/hls/live/demo/master.m3u8").await;
     assert!(!master.text().contains("480p"), "{}", master.text());
-    assert!(parse(site.get("/hls/live/demo/480p/playlist.m3u8").await.text()).ended);
+    // A player that was told of the end would stop there.
+    let removed = site.get("/hls/live/demo/480p/playlist.m3u8").await;
+    assert_eq!(removed.status, StatusCode::GONE, "{}", removed.text());
+    let segment = format!("/hls/live/demo/480p/{}", playlist.segments[0].uri.as_ref().unwrap());
+    assert_eq!(site.get(&segment).await.status, StatusCode::OK, "what is in a player's list can still be fetched");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resting_rung_is_listed_and_who_asks_for_it_gets_it_back() {
+    let mut site = Site::new(Settings::default());
+    let mut rung = rest::rung(&site.source);
+    let (path, while_ago) = ("/hls/live/demo/480p/playlist.m3u8", Duration::from_secs(5));
+    // It rests from the fourth group on.
+    for tenths in 1..200 {
+        site.run_with(f64::from(tenths) / 10.0, &mut rung, |group| group < 4).await;
+    }
+    let master = site.get("/hls/live/demo/master.m3u8").await;
+    assert!(master.text().ends_with("\n480p/playlist.m3u8\n"), "{}", master.text());
+    let source = site.playlist("").await;
+    let report = source.reports.iter().find(|report| report.contains("480p")).unwrap();
+    assert!(report.contains("LAST-MSN=8"), "what is listed is what is reported: {report}");
+    assert!(!rung.track().is_viewed(while_ago), "neither wakes it");
+
+    let resting = parse(site.get(path).await.text());
+    assert_eq!(resting.segments.last().map(|last| (last.number, last.gap)), Some((8, true)));
+    assert!(rung.track().is_viewed(while_ago));
+    let waiting = site.ask(format!("{path}?_HLS_msn=10&_HLS_part=0"));
+    settle().await;
+    site.run_with(20.1, &mut rung, |group| !(4..10).contains(&group)).await;
+    assert!(!waiting.is_finished());
+    site.run_with(20.3, &mut rung, |group| !(4..10).contains(&group)).await;
+    assert!(waiting.is_finished(), "the first part answers");
+    let back = parse(waiting.await.unwrap().text());
+    let newest: Vec<_> = back.segments.iter().rev().take(3).map(|segment| (segment.number, segment.gap)).collect();
+    assert_eq!(newest, [(10, false), (9, true), (8, true)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_piece_of_a_track_that_is_asked_for_is_a_viewers() {
+    let mut site = Site::new(Settings::default());
+    site.run(4.5).await;
+    let playlist = site.playlist("").await;
+    let segment = &playlist.segments[0];
+    let paths =
+        [segment.uri.clone(), segment.map.clone(), playlist.segments[1].parts.first().map(|part| part.uri.clone())];
+    let video = site.source.broadcast.track("video").unwrap();
+    for path in paths {
+        site.source.clock.advance(Duration::from_secs(60));
+        assert!(!video.is_viewed(Duration::from_secs(1)));
+        assert_eq!(site.get(&format!("/hls/live/demo/video/{}", path.unwrap())).await.status, StatusCode::OK);
+        assert!(video.is_viewed(Duration::from_secs(1)));
+    }
+    assert!(!site.source.broadcast.track("audio").unwrap().is_viewed(Duration::from_secs(1_000)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -178,6 +178,12 @@ impl Checker {
         let text = playlist.text(surroundings, false)?;
         let parsed = parse(&text);
         self.versions += 1;
+        let may_hint = !parsed.ended && !playlist.is_silent();
+        assert_eq!(
+            parsed.hint.is_some(),
+            may_hint && parsed.part_target().is_some(),
+            "one hint, while media comes:\n{text}"
+        );
         self.check_text(&parsed, &text);
         self.check_delta(&parsed, &playlist.text(surroundings, true).unwrap());
         check_files(playlist, &parsed);
@@ -208,7 +214,6 @@ impl Checker {
             return;
         };
         assert!(parsed.control("PART-HOLD-BACK").unwrap() + 1e-9 >= 3.0 * target);
-        assert_eq!(parsed.hint.is_some(), !parsed.ended, "one hint, until the end:\n{text}");
         let end: f64 = parsed.segments.iter().map(length).sum();
         let mut from = 0.0;
         for segment in &parsed.segments {

@@ -1,0 +1,30 @@
+//! When a track has fallen silent.
+//!
+//! A rung stops while nobody plays it, or while the machine cannot carry it; its track stays open. Nothing says so but that the source's
+//! pictures go on without it. One that is merely late is not silent: its fragments come, whatever their times.
+
+use std::time::Duration;
+
+use millrace_media::Fragment;
+use millrace_media::calendar::Epoch;
+
+/// Since when the source's pictures have gone on without the track.
+#[derive(Debug, Default)]
+pub(super) struct Silence {
+    since: Option<(Epoch, Duration)>,
+}
+
+impl Silence {
+    /// Something has come.
+    pub(super) fn broken(&mut self) {
+        self.since = None;
+    }
+
+    /// A picture of the source has come. True where nothing of the track has for `patience`. When the publisher has returned, its
+    /// tracks are waited for anew.
+    pub(super) fn lasts(&mut self, picture: &Fragment, patience: Duration) -> bool {
+        let (epoch, now) = (picture.place().epoch, picture.arrived());
+        let (_, since) = *self.since.insert(self.since.filter(|(begun, _)| *begun == epoch).unwrap_or((epoch, now)));
+        now.saturating_sub(since) >= patience
+    }
+}

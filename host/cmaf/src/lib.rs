@@ -31,6 +31,7 @@
 //! # assert!(fragments([Bytes::from_static(b"hello")].into_iter()).is_err());
 //! ```
 
+pub mod av1;
 mod boxes;
 mod fourcc;
 mod gather;

@@ -3,6 +3,7 @@
 use millrace_media::{Time, Timescale};
 
 use super::CodecConfig;
+use crate::av1::{self, ColourDescription, SequenceHeader};
 use crate::fourcc::FourCC;
 
 /// Opus counts in 48 kHz whatever it was made from (RFC 7845, 4).
@@ -30,8 +31,9 @@ pub(super) fn hevc(entry: FourCC, record: &[u8]) -> Option<String> {
     Some(codec)
 }
 
-/// `av01.P.LLT.DD`: profile, level, tier and depth (AV1 in ISOBMFF, 5). The parts that may follow are left out, as is allowed. None
-/// of a record that is too short; `av01` of one that is empty, as ffmpeg writes it where it does not wait for the first packet.
+/// `av01.P.LLT.DD`: profile, level, tier and depth (AV1 in ISOBMFF, 5); with `.M.CCC.PP.TT.MM.F`, monochrome, subsampling, colour and
+/// range, where the sequence header says something else than what their absence stands for. None of a record that is too short;
+/// `av01` of one that is empty, as ffmpeg writes it where it does not wait for the first packet.
 pub(super) fn av1(record: &[u8]) -> Option<String> {
     if record.is_empty() {
         return Some("av01".to_owned());
@@ -45,7 +47,23 @@ pub(super) fn av1(record: &[u8]) -> Option<String> {
         (true, false) => 10,
         (false, _) => 8,
     };
-    Some(format!("av01.{profile}.{level:02}{tier}.{depth:02}"))
+    let colour = av1::read_record(record).map(|header| av1_colour(&header)).unwrap_or_default();
+    let colour = if colour == AV1_COLOUR { "" } else { &colour };
+    Some(format!("av01.{profile}.{level:02}{tier}.{depth:02}{colour}"))
+}
+
+/// What the parts of an AV1 codec string that are left out stand for: 4:2:0, BT.709, limited range.
+const AV1_COLOUR: &str = ".0.110.01.01.01.0";
+
+/// The parts that may be left out, all together. Colour that is not described counts as BT.709.
+fn av1_colour(header: &SequenceHeader) -> String {
+    const BT709: ColourDescription = ColourDescription { primaries: 1, transfer: 1, matrix: 1 };
+    let ColourDescription { primaries, transfer, matrix } = header.colour.unwrap_or(BT709);
+    let (x, y) = (u8::from(header.subsampling.0), u8::from(header.subsampling.1));
+    // The third digit is the chroma sample position, where both ways are subsampled and it is known.
+    let position = if x & y == 1 { header.chroma_sample_position } else { 0 };
+    let (monochrome, range) = (u8::from(header.monochrome), u8::from(header.full_range));
+    format!(".{monochrome}.{x}{y}{position}.{primaries:02}.{transfer:02}.{matrix:02}.{range}")
 }
 
 /// True where the first OBU of an `av1C` is a sequence header, as it has to be where there is one (AV1 in ISOBMFF, 2.3.4).
@@ -132,6 +150,32 @@ mod tests {
         assert_eq!(av1(&[0x81, 0x04, 0x0c, 0]).unwrap(), "av01.0.04M.08");
         assert_eq!(av1(&[0x81, 0x48, 0xec, 0]).unwrap(), "av01.2.08H.12");
         assert_eq!(av1(&[]).unwrap(), "av01");
+    }
+
+    #[test]
+    fn av1_says_its_colour_where_it_is_not_what_silence_means() {
+        let header = SequenceHeader {
+            profile: 0,
+            level: 4,
+            high_tier: false,
+            still_picture: false,
+            max_width: 640,
+            max_height: 360,
+            bit_depth: 8,
+            monochrome: false,
+            subsampling: (true, true),
+            colour: None,
+            full_range: false,
+            chroma_sample_position: 0,
+        };
+        assert_eq!(av1_colour(&header), AV1_COLOUR);
+        let described = |primaries, transfer, matrix| Some(ColourDescription { primaries, transfer, matrix });
+        let bt709 = SequenceHeader { colour: described(1, 1, 1), ..header };
+        assert_eq!(av1_colour(&bt709), AV1_COLOUR);
+        let hdr = SequenceHeader { colour: described(9, 16, 9), chroma_sample_position: 2, ..header };
+        assert_eq!(av1_colour(&hdr), ".0.112.09.16.09.0");
+        let grey = SequenceHeader { monochrome: true, full_range: true, ..header };
+        assert_eq!(av1_colour(&grey), ".1.110.01.01.01.1");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! busy. Times go in with a picture and come out with it, tick for tick.
 
 pub mod audio;
+mod av1;
 mod av1_decode;
 mod avc;
 mod bits;
@@ -17,16 +18,21 @@ mod config;
 mod decode;
 mod encode;
 mod hevc;
+mod invariant;
 mod openh264;
 mod picture;
 mod rate;
+mod rav1e;
 mod reorder;
 mod scale;
 mod settings;
+#[cfg(feature = "svt-av1")]
+mod svt;
 
 pub use config::ConfigError;
 pub use decode::{DecodeError, VideoDecoder, open_video_decoder};
 pub use encode::{EncodeError, Packet, VideoConfig, VideoEncoder, open_video_encoder};
+pub use invariant::{Disagreement, Invariant, InvariantError};
 pub use picture::{Colour, MAX_DIMENSION, MIN_DIMENSION, Picture, Plane, Size, SizeError};
 pub use scale::{ScaleError, ScaleFilter, Scaler};
-pub use settings::{Quality, SettingsError, Speed, VideoCodec, VideoSettings};
+pub use settings::{EncoderLibrary, Quality, SettingsError, Speed, VideoCodec, VideoSettings};

@@ -7,6 +7,8 @@ use crate::picture::{Colour, Size, SizeError};
 pub enum VideoCodec {
     /// ITU-T H.264, ISO/IEC 14496-10.
     H264,
+    /// AV1, of the Alliance for Open Media.
+    Av1,
 }
 
 impl VideoCodec {
@@ -14,6 +16,7 @@ impl VideoCodec {
     pub const fn name(self) -> &'static str {
         match self {
             Self::H264 => "h264",
+            Self::Av1 => "av1",
         }
     }
 }
@@ -24,8 +27,43 @@ impl std::str::FromStr for VideoCodec {
     fn from_str(name: &str) -> Result<Self, SettingsError> {
         match name {
             "h264" => Ok(Self::H264),
+            "av1" => Ok(Self::Av1),
             _ => Err(SettingsError::Codec(name.chars().take(40).collect())),
         }
+    }
+}
+
+/// Which library encodes, where there is a choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum EncoderLibrary {
+    /// The one that needs the least work: OpenH264 for H.264; for AV1, SVT-AV1 where it is built in and does the size, else rav1e.
+    #[default]
+    Auto,
+    /// rav1e: AV1, always built in.
+    Rav1e,
+    /// SVT-AV1: AV1, built in with the feature `svt-av1`.
+    SvtAv1,
+}
+
+impl EncoderLibrary {
+    /// The name used in configurations.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Rav1e => "rav1e",
+            Self::SvtAv1 => "svt-av1",
+        }
+    }
+}
+
+impl std::str::FromStr for EncoderLibrary {
+    type Err = SettingsError;
+
+    fn from_str(name: &str) -> Result<Self, SettingsError> {
+        [Self::Auto, Self::Rav1e, Self::SvtAv1]
+            .into_iter()
+            .find(|library| library.name() == name)
+            .ok_or_else(|| SettingsError::Library(name.chars().take(40).collect()))
     }
 }
 
@@ -57,24 +95,34 @@ pub enum Speed {
 
 /// What an encoder is asked for.
 ///
-/// | here | openh264 |
-/// | --- | --- |
-/// | `bitrate: Some` | `RC_BITRATE_MODE`, quantiser 12 to 42, no frame skipping, corrected by what was really spent; `quality` says nothing |
-/// | `bitrate: None`, visually lossless | constant quantiser 18 |
-/// | `bitrate: None`, high | constant quantiser 23 |
-/// | `bitrate: None`, standard | constant quantiser 28 |
-/// | `bitrate: None`, low | constant quantiser 34 |
-/// | speed archive | `HIGH_COMPLEXITY` |
-/// | speed standard | `MEDIUM_COMPLEXITY` |
-/// | speed draft | `LOW_COMPLEXITY` |
-/// | threads | as many slices of equal height (four at most), a thread for each |
+/// | here | openh264 | rav1e | SVT-AV1 |
+/// | --- | --- | --- | --- |
+/// | `bitrate: Some` | `RC_BITRATE_MODE`, quantiser 12 to 42, no frame skipping, corrected by what was really spent | `bitrate` with `quantizer` 255 (it is a hidden maximum), a reservoir of three seconds | `CBR`, each group's target corrected by what the groups before it spent |
+/// | `bitrate: None`, visually lossless | constant quantiser 18 | `quantizer` 80 | `CQP_OR_CRF`, `qp` 20 |
+/// | `bitrate: None`, high | constant quantiser 23 | `quantizer` 108 | `qp` 27 |
+/// | `bitrate: None`, standard | constant quantiser 28 | `quantizer` 128 | `qp` 32 |
+/// | `bitrate: None`, low | constant quantiser 34 | `quantizer` 152 | `qp` 38 |
+/// | speed archive | `HIGH_COMPLEXITY` | speed 6 | preset 8 |
+/// | speed standard | `MEDIUM_COMPLEXITY` | speed 8 | preset 10 |
+/// | speed draft | `LOW_COMPLEXITY` | speed 10 | preset 12 |
+/// | threads | as many slices of equal height (four at most), a thread for each | as many threads, and tiles for them (eight at most) | `logical_processors`, three at most |
+/// | keyframes | `ForceIntraFrame` | `FrameTypeOverride::Key`, scene detection off, no greatest interval | a new instance |
+/// | a bitrate set later | from the next picture | from the next keyframe, with a new context | from the next keyframe |
+/// | frame rate, as measured | from the next picture | from the next keyframe, with a new context | from the next keyframe |
+/// | pictures inside | none | four | one |
+/// | sizes | to 3840x2160, lying or standing | all | from 64x64 |
+/// | level | by the library | the lowest of AV1 annex A that size, frame rate and bitrate fit at the beginning | as rav1e |
 ///
-/// In every case: High profile with CABAC, no periodic keyframes, no scene-change detection, one reference picture, no
-/// reordering: what goes in comes out at once, one packet for one picture.
+/// In every case: no periodic keyframes, no scene-change detection, no reordering: one packet for one picture, in the order they
+/// went in. H.264 is of High profile with CABAC and one reference picture; AV1 of Main profile, 8 bits.
+///
+/// To do 640x360 at 30 pictures a second live, rav1e needs `draft` and two threads; SVT-AV1 does it with any speed and one thread.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VideoSettings {
     /// The coding format.
     pub codec: VideoCodec,
+    /// The library that encodes.
+    pub library: EncoderLibrary,
     /// Luma samples in a row.
     pub width: u32,
     /// Rows of luma samples.
@@ -99,6 +147,7 @@ impl VideoSettings {
     pub const fn new(codec: VideoCodec, width: u32, height: u32) -> Self {
         Self {
             codec,
+            library: EncoderLibrary::Auto,
             width,
             height,
             bitrate: None,
@@ -122,6 +171,9 @@ impl VideoSettings {
         if !(1.0..=MAX_FRAME_RATE).contains(&self.frame_rate) {
             return Err(SettingsError::FrameRate(self.frame_rate));
         }
+        if self.codec != VideoCodec::Av1 && self.library != EncoderLibrary::Auto {
+            return Err(SettingsError::LibraryCodec { library: self.library.name(), codec: self.codec.name() });
+        }
         if !(1..=MAX_THREADS).contains(&self.threads) {
             return Err(SettingsError::Threads(self.threads));
         }
@@ -144,8 +196,19 @@ pub(crate) fn check_bitrate(bitrate: u32) -> Result<(), SettingsError> {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SettingsError {
     /// No such coding format.
-    #[error("unknown video codec {0:?} (expected \"h264\")")]
+    #[error("unknown video codec {0:?} (expected \"h264\" or \"av1\")")]
     Codec(String),
+    /// No such encoding library.
+    #[error("unknown encoder {0:?} (expected \"auto\", \"rav1e\" or \"svt-av1\")")]
+    Library(String),
+    /// The library does another coding format.
+    #[error("the encoder {library} does not encode {codec} (expected \"auto\")")]
+    LibraryCodec {
+        /// The library asked for.
+        library: &'static str,
+        /// The coding format asked for.
+        codec: &'static str,
+    },
     /// A dimension is odd or out of range.
     #[error(transparent)]
     Size(#[from] SizeError),
@@ -181,10 +244,18 @@ mod tests {
             message(VideoSettings { frame_rate: f32::NAN, ..good.clone() }),
             "invalid frame rate NaN (expected >= 1, <= 240)"
         );
+        assert_eq!(
+            message(VideoSettings { library: EncoderLibrary::Rav1e, ..good.clone() }),
+            "the encoder rav1e does not encode h264 (expected \"auto\")"
+        );
+        assert_eq!(
+            "x264".parse::<EncoderLibrary>().unwrap_err().to_string(),
+            "unknown encoder \"x264\" (expected \"auto\", \"rav1e\" or \"svt-av1\")"
+        );
         assert_eq!(message(VideoSettings { threads: 0, ..good }), "invalid number of threads 0 (expected >= 1, <= 64)");
         assert_eq!(
             "vp8".parse::<VideoCodec>().unwrap_err().to_string(),
-            "unknown video codec \"vp8\" (expected \"h264\")"
+            "unknown video codec \"vp8\" (expected \"h264\" or \"av1\")"
         );
     }
 }

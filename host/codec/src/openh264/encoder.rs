@@ -132,6 +132,10 @@ impl VideoEncoder for H264Encoder {
         Ok(())
     }
 
+    fn delay(&self) -> usize {
+        0
+    }
+
     fn set_bitrate(&mut self, bits_per_second: u32) -> Result<(), EncodeError> {
         let Some(account) = &mut self.account else { return Err(EncodeError::ConstantQuality) };
         check_bitrate(bits_per_second)?;

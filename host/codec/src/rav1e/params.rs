@@ -1,6 +1,8 @@
 //! The library's knobs, as the table on [`VideoSettings`](crate::VideoSettings) lists them.
 
-use millrace_rav1e::color::{ColorDescription, ColorPrimaries, MatrixCoefficients, PixelRange, TransferCharacteristics};
+use millrace_rav1e::color::{
+    ColorDescription, ColorPrimaries, MatrixCoefficients, PixelRange, TransferCharacteristics,
+};
 use millrace_rav1e::config::SpeedSettings;
 use millrace_rav1e::data::Rational;
 use millrace_rav1e::prelude::{Config, EncoderConfig, SceneDetectionSpeed};

@@ -6,7 +6,8 @@ use h264_reader::nal::sps::SeqParameterSet;
 use h264_reader::nal::{Nal as _, RefNal};
 use millrace_cmaf::av1::{Av1Error, read_record};
 
-use crate::avc::{AvcConfig, AvcConfigError};
+use crate::avc::AvcConfig;
+use crate::config::ConfigError;
 use crate::encode::VideoConfig;
 use crate::settings::VideoCodec;
 
@@ -36,7 +37,7 @@ fn field(name: &'static str, value: impl fmt::Display) -> Field {
 pub enum InvariantError {
     /// The `avcC` is broken.
     #[error("the headers of a rung cannot be read: {0}")]
-    Avc(#[from] AvcConfigError),
+    Avc(#[from] ConfigError),
     /// The `av1C` is broken, or without a sequence header.
     #[error("the headers of a rung cannot be read: {0}")]
     Av1(#[from] Av1Error),
@@ -96,8 +97,8 @@ impl fmt::Display for Disagreement {
 
 fn h264(record: &[u8]) -> Result<Vec<Field>, InvariantError> {
     let config = AvcConfig::parse(record)?;
-    let sequence = config.sequence.first().ok_or(AvcConfigError::Missing("sequence"))?;
-    let broken = |error: &dyn fmt::Debug| AvcConfigError::Sequence(format!("{error:?}"));
+    let sequence = config.sequence.first().ok_or(ConfigError::Missing("sequence"))?;
+    let broken = |error: &dyn fmt::Debug| ConfigError::Sequence(format!("{error:?}"));
     let sps = SeqParameterSet::from_bits(RefNal::new(sequence, &[], true).rbsp_bits()).map_err(|it| broken(&it))?;
     let (width, height) = sps.pixel_dimensions().map_err(|it| broken(&it))?;
     let chroma = &sps.chroma_info;

@@ -173,7 +173,8 @@ fn bitrate_holds_over_groups_of_a_second_and_the_picture_holds_its_floor() {
             let packets = encode(&mut *encoder, &source, |i| i % 30 == 0);
             let quality = psnr(decoded(&muxed(&*encoder, &packets).1, size(&at(1))).iter().zip(&source));
             let ratio = bits_per_second(&packets, 30.0) / f64::from(bitrate);
-            println!("{library:?} {bitrate}: {ratio:.3} {quality:.1}");
+            let each: Vec<u32> = packets.chunks(30).map(|group| bits_per_second(group, 30.0) as u32 / 1000).collect();
+            println!("{each:?} {library:?} {bitrate}: {ratio:.3} {quality:.1}");
             assert!((0.8..=1.2).contains(&ratio), "{library:?}: {ratio:.2} of {bitrate} bit/s");
             assert!(quality > floor && quality > last, "{library:?} {bitrate}: {quality:.1} dB");
             last = quality;

@@ -84,7 +84,7 @@ impl SvtEncoder {
         let time = time.ok_or_else(|| failed(format!("a packet of picture {} for {}", unit.number, self.first)))?;
         self.first += 1;
         if let Some(account) = &mut self.account {
-            account.spend(unit.data.len() * 8, self.cadence.rate());
+            account.spend(unit.data.len() * 8, unit.quantizer, self.cadence.rate());
         }
         let data = self.samples.sample(unit.data, unit.keyframe)?;
         out.push(Packet { data, time, keyframe: unit.keyframe });
@@ -129,7 +129,9 @@ impl SvtEncoder {
     /// Opens an instance for what is asked now, with its first picture.
     fn begin(&mut self, picture: &Picture, number: i64) -> Result<(), EncodeError> {
         if let Some(account) = &mut self.account {
-            self.settings.bitrate = account.next_group().min(MAX_BITRATE);
+            let asked = account.next_group();
+            self.settings.bitrate = asked.bitrate.min(MAX_BITRATE);
+            (self.settings.min_quantizer, self.settings.max_quantizer) = asked.quantizers;
         }
         self.settings.rate_numerator = (self.cadence.rate() * RATE_SCALE) as u32;
         self.raw = Some(RawEncoder::open(&self.settings, picture, number).map_err(backend)?);

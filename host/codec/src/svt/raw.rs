@@ -21,6 +21,8 @@ pub(super) struct Settings {
     pub(super) preset: u32,
     pub(super) bitrate: u32,
     pub(super) quantizer: u32,
+    pub(super) min_quantizer: u32,
+    pub(super) max_quantizer: u32,
     pub(super) threads: u32,
     pub(super) level: u32,
     pub(super) described: u32,
@@ -37,6 +39,7 @@ struct RawPacket {
     length: usize,
     number: i64,
     keyframe: u32,
+    quantizer: u32,
     last: u32,
     buffer: *mut c_void,
 }
@@ -77,6 +80,8 @@ pub(super) struct Unit {
     /// The number its picture was sent with.
     pub(super) number: i64,
     pub(super) keyframe: bool,
+    /// The quantizer its picture was coded with, 0 to 63.
+    pub(super) quantizer: u32,
     /// Nothing follows.
     pub(super) last: bool,
 }
@@ -128,8 +133,15 @@ impl RawEncoder {
 
     /// The next unit. After the end it waits for it; before, there is none where it is not ready.
     pub(super) fn receive(&mut self) -> Result<Option<Unit>, RawError> {
-        let mut packet =
-            RawPacket { data: ptr::null(), length: 0, number: 0, keyframe: 0, last: 0, buffer: ptr::null_mut() };
+        let mut packet = RawPacket {
+            data: ptr::null(),
+            length: 0,
+            number: 0,
+            keyframe: 0,
+            quantizer: 0,
+            last: 0,
+            buffer: ptr::null_mut(),
+        };
         let mut found = 0;
         // SAFETY: the handle is live, and the shim writes a packet and a number, during the call.
         let code = unsafe { millrace_svt_receive(self.handle, self.ended.into(), &raw mut packet, &raw mut found) };
@@ -145,7 +157,13 @@ impl RawEncoder {
         };
         // SAFETY: the buffer came with this packet, and neither it nor its data are used again.
         unsafe { millrace_svt_release(packet.buffer) };
-        Ok(Some(Unit { data, number: packet.number, keyframe: packet.keyframe != 0, last: packet.last != 0 }))
+        Ok(Some(Unit {
+            data,
+            number: packet.number,
+            keyframe: packet.keyframe != 0,
+            quantizer: packet.quantizer,
+            last: packet.last != 0,
+        }))
     }
 }
 

@@ -67,6 +67,8 @@ static void fill(EbSvtAv1EncConfiguration *config, const struct millrace_svt_set
     if (settings->bitrate) {
         config->rate_control_mode = SVT_AV1_RC_MODE_CBR;
         config->target_bit_rate = settings->bitrate;
+        config->min_qp_allowed = settings->min_quantizer;
+        config->max_qp_allowed = settings->max_quantizer;
     } else {
         config->rate_control_mode = SVT_AV1_RC_MODE_CQP_OR_CRF;
         config->qp = settings->quantizer;
@@ -153,6 +155,7 @@ int32_t millrace_svt_receive(void *encoder, uint32_t ended, struct millrace_svt_
     packet->length = buffer->n_filled_len;
     packet->number = buffer->pts;
     packet->keyframe = buffer->pic_type == EB_AV1_KEY_PICTURE;
+    packet->quantizer = buffer->qp;
     packet->last = (buffer->flags & EB_BUFFERFLAG_EOS) != 0;
     packet->buffer = buffer;
     *found = 1;

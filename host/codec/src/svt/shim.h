@@ -15,6 +15,9 @@ struct millrace_svt_settings {
     /* Bits per second; 0 holds `quantizer` instead. */
     uint32_t bitrate;
     uint32_t quantizer;
+    /* The finest and the coarsest that a bitrate may be met with. */
+    uint32_t min_quantizer;
+    uint32_t max_quantizer;
     uint32_t threads;
     /* Ten times the level's name; 0 lets the library choose. */
     uint32_t level;
@@ -31,6 +34,7 @@ struct millrace_svt_packet {
     size_t length;
     int64_t number;
     uint32_t keyframe;
+    uint32_t quantizer;
     /* Nothing follows. */
     uint32_t last;
     void *buffer;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use millrace_cmaf::CodecConfig;
 use millrace_cmaf::write::{ChunkWriter, InitSettings, Packet};
-use millrace_codec::{ScaleFilter, Scaler, VideoConfig, VideoSettings};
+use millrace_codec::{ScaleFilter, Scaler, VideoCodec, VideoConfig, VideoSettings};
 use millrace_media::Timescale;
 use millrace_media::calendar::Group;
 use millrace_media::clock::Clock;
@@ -194,7 +194,10 @@ fn init_settings(config: &VideoConfig, settings: &VideoSettings, timescale: Time
             height: config.size.height(),
             frame_rate: Some(settings.frame_rate),
         },
-        config: CodecConfig::Avc(config.record.clone()),
+        config: match config.codec {
+            VideoCodec::H264 => CodecConfig::Avc(config.record.clone()),
+            VideoCodec::Av1 => CodecConfig::Av1(config.record.clone()),
+        },
         language: None,
         bitrate: settings.bitrate,
     }

@@ -23,6 +23,8 @@
 //! | no random access point for long | one long group, decoded and encoded as such |
 //! | a failing library | it is opened anew at the next group, [`worker::STRIKES`] times without a picture, then as a header nothing decodes |
 
+mod disposable;
+mod lengths;
 mod ring;
 mod scaled;
 mod worker;
@@ -169,15 +171,15 @@ impl SourceDecoder {
     pub(crate) fn new(track: &Track) -> Result<Self, EncodeError> {
         let info = track.info().ok_or_else(|| EncodeError::Invalid("the source has no CMAF header yet".into()))?;
         // Opened once here so that a track nobody can decode is refused at once, with the reason.
-        let decoder = worker::open(&info)?;
-        let described = Described { init: info.init.clone(), colour: decoder.colour() };
+        let opened = worker::open(&info)?;
+        let described = Described { init: info.init.clone(), colour: opened.decoder.colour() };
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             work: Condvar::new(),
             pictures: Condvar::new(),
             progress: Notify::new(),
         });
-        let worker = worker::Worker::new(shared.clone(), info, decoder);
+        let worker = worker::Worker::new(shared.clone(), info, opened);
         std::thread::Builder::new()
             .name("decode".into())
             .spawn(move || worker.run())
@@ -194,7 +196,7 @@ impl SourceDecoder {
     pub(crate) fn colour(&self, info: &Info) -> Result<Option<Colour>, EncodeError> {
         let mut described = self.described.lock().unwrap_or_else(PoisonError::into_inner);
         if described.init != info.init {
-            *described = Described { init: info.init.clone(), colour: worker::open(info)?.colour() };
+            *described = Described { init: info.init.clone(), colour: worker::open(info)?.decoder.colour() };
         }
         Ok(described.colour)
     }
@@ -205,6 +207,12 @@ impl SourceDecoder {
 
     pub(crate) fn load(&self) -> &Arc<Load> {
         &self.load
+    }
+
+    /// How many pictures have been decoded.
+    #[cfg(test)]
+    pub(crate) fn decoded(&self) -> u64 {
+        self.shared.state().pushed()
     }
 
     /// Adds an encoder that scales to `size`.
@@ -244,11 +252,11 @@ impl SourceDecoder {
 
     /// The reader's encoder wants nothing until it submits again, which is to be the first fragment of a group. It takes what it has
     /// asked for, then it is told that it rests.
-    pub(crate) fn rest(&self, reader: ReaderId) {
+    pub(crate) fn rest(&self, reader: ReaderId, now: Duration) {
         let mut state = self.shared.state();
         if state.rest(reader) {
             // Pictures held back for reordering come out: nothing will push them.
-            state.queue([Job::Gap]);
+            state.queue([Job::Gap(Some(now))]);
         }
         drop(state);
         self.shared.pictures.notify_all();
@@ -270,7 +278,7 @@ impl SourceDecoder {
             fed.group < group && fed.sequence + 1 < to && (fragment.decode_time - fed.at > CATCH_UP || !wanted())
         });
         if leaps {
-            jobs.push(Job::Gap);
+            jobs.push(Job::Gap(Some(fragment.arrived())));
         }
         if leaps || feed.consumer.is_none() {
             feed.consumer = Some(feed.track.subscribe(Start::Group(group)));
@@ -286,7 +294,7 @@ impl SourceDecoder {
                     feed.fed = Some(Fed::from(&fragment));
                     jobs.push(Job::Fragment(fragment));
                 }
-                Next::Ready(Event::Gap { .. }) => jobs.push(Job::Gap),
+                Next::Ready(Event::Gap { .. }) => jobs.push(Job::Gap(None)),
                 Next::Pending | Next::Ended => break,
             }
         }
@@ -297,12 +305,12 @@ impl SourceDecoder {
     }
 
     /// The source has ended, and the reader has asked for all it wants: pictures that the decoder holds back come out.
-    pub(crate) fn finish(&self, reader: ReaderId) {
+    pub(crate) fn finish(&self, reader: ReaderId, now: Duration) {
         // Others may have yet to ask for the last fragments, and nothing can be decoded after what is held back has come out.
         if self.shared.state().is_read_beside(reader) {
             self.feed_to(&mut self.feed(), u64::MAX, Vec::new());
         }
-        self.shared.state().queue([Job::Gap]);
+        self.shared.state().queue([Job::Gap(Some(now))]);
         self.shared.work.notify_one();
     }
 

@@ -171,7 +171,7 @@ impl Encoders {
         let encoders: Vec<_> = self.open_now().drain().map(|(_, encoder)| encoder).collect();
         for encoder in &encoders {
             if source_ended {
-                encoder.0.decoder.finish(encoder.0.reader);
+                encoder.0.decoder.finish(encoder.0.reader, self.0.wiring.clock.now().monotonic);
             }
             encoder.0.decoder.close_reader(encoder.0.reader);
         }
@@ -254,7 +254,7 @@ impl VideoEncoder {
         match self.0.decide(fragment) {
             Verdict::Encode => self.0.decoder.submit(self.0.reader, fragment).await,
             Verdict::FallAsleep => {
-                self.0.decoder.rest(self.0.reader);
+                self.0.decoder.rest(self.0.reader, self.0.clock.now().monotonic);
                 Ok(())
             }
             Verdict::Sleep => Ok(()),

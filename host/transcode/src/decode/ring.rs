@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use millrace_codec::Size;
@@ -22,8 +23,9 @@ const WANTED: usize = 512;
 #[derive(Debug)]
 pub(super) enum Job {
     Fragment(Fragment),
-    /// Fragments were lost, or nobody wanted them, or the source has ended: what follows, if anything, starts a group.
-    Gap,
+    /// Fragments were lost, or nobody wanted them, or the source has ended: what follows, if anything, starts a group. What is held back
+    /// comes out because of something that happened then, on the bus's monotonic clock.
+    Gap(Option<Duration>),
 }
 
 /// One encoder's place at the ring.
@@ -277,9 +279,16 @@ impl State {
         self.forget();
     }
 
+    /// How many pictures were ever pushed.
+    #[cfg(test)]
+    pub(super) fn pushed(&self) -> u64 {
+        self.base + self.ring.len() as u64
+    }
+
     /// What the reader takes next, or none where it must wait.
     pub(super) fn take(&mut self, id: ReaderId) -> Option<Taken> {
         let (base, busy, stopped) = (self.base, self.busy || !self.queue.is_empty(), self.stopped);
+        let others_read = self.is_read_beside(id);
         let Some(reader) = self.readers.iter_mut().find(|reader| reader.id == id) else { return Some(Taken::Closed) };
         if stopped {
             return Some(Taken::Closed);
@@ -304,9 +313,9 @@ impl State {
                 break;
             }
         }
-        let dry = taken.is_none() && (beyond || !busy);
-        let rests = dry && reader.phase == Phase::Tiring;
-        let closed = dry && reader.phase == Phase::Closing;
+        let closed = taken.is_none() && reader.phase == Phase::Closing && (beyond || !busy);
+        // What the decoder holds back comes out with what others want, or once nobody wants anything.
+        let rests = taken.is_none() && reader.phase == Phase::Tiring && (beyond || (!busy && !others_read));
         if rests {
             reader.phase = Phase::Resting;
         }

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use metrics::{Counter, Histogram};
 use millrace_codec::{DecodeError, Picture, VideoDecoder, open_video_decoder};
-use millrace_media::calendar::Epoch;
 use millrace_media::fragment::TimedSample;
 use millrace_media::track::Info;
 use millrace_media::{Fragment, Time};
 
+use super::disposable::Disposable;
+use super::lengths::{self, Lengths};
 use super::ring::Job;
 use super::{Decoded, PATIENCE, Shared};
 use crate::encoder::EncodeError;
@@ -19,23 +20,28 @@ use crate::encoder::EncodeError;
 const IN_FLIGHT: usize = 128;
 /// How often a failing library is opened anew without a picture in between.
 pub(super) const STRIKES: u32 = 3;
-/// A picture that would last so many times as long as its sample does not: there is a hole in the source behind it.
-const LONGEST: i64 = 4;
+
+/// A decoder for what a track is.
+pub(super) struct Opened {
+    pub(super) decoder: Box<dyn VideoDecoder>,
+    disposable: Disposable,
+}
 
 /// Opens a decoder for what a track is.
-pub(super) fn open(info: &Info) -> Result<Box<dyn VideoDecoder>, EncodeError> {
+pub(super) fn open(info: &Info) -> Result<Opened, EncodeError> {
     let header = millrace_cmaf::describe(&info.init).map_err(|error| EncodeError::Invalid(error.to_string()))?;
-    open_video_decoder(&info.codec, header.config.record()).map_err(|error| match error {
+    let record = header.config.record();
+    let decoder = open_video_decoder(&info.codec, record).map_err(|error| match error {
         DecodeError::Unsupported { .. } => EncodeError::Unsupported(error.to_string()),
         _ => EncodeError::Invalid(error.to_string()),
-    })
+    })?;
+    Ok(Opened { decoder, disposable: Disposable::of(info, record) })
 }
 
 /// A sample that is in the decoder.
 struct InFlight {
     fragment: Fragment,
     duration: Time,
-    epoch: Epoch,
     starts_group: bool,
     discardable: bool,
 }
@@ -63,24 +69,29 @@ pub(super) struct Worker {
     shared: Arc<Shared>,
     info: Arc<Info>,
     /// None after a failure, until a group begins.
-    decoder: Option<Box<dyn VideoDecoder>>,
+    opened: Option<Opened>,
     strikes: u32,
     in_flight: BTreeMap<i64, InFlight>,
     pictures: Vec<Picture>,
+    lengths: Lengths,
+    /// A picture that waits for the next to know how long it is shown.
+    held: Option<Decoded>,
     /// When the last fragment arrived.
     arrived: Duration,
     report: Report,
 }
 
 impl Worker {
-    pub(super) fn new(shared: Arc<Shared>, info: Arc<Info>, decoder: Box<dyn VideoDecoder>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, info: Arc<Info>, opened: Opened) -> Self {
         Self {
             shared,
             info,
-            decoder: Some(decoder),
+            opened: Some(opened),
             strikes: 0,
             in_flight: BTreeMap::new(),
             pictures: Vec::new(),
+            lengths: Lengths::default(),
+            held: None,
             arrived: Duration::ZERO,
             report: Report::new(),
         }
@@ -90,7 +101,10 @@ impl Worker {
         while let Some(job) = self.next_job() {
             match job {
                 Job::Fragment(fragment) => self.fragment(&fragment),
-                Job::Gap => self.flush(),
+                Job::Gap(since) => {
+                    self.arrived = since.unwrap_or(self.arrived);
+                    self.flush();
+                }
             }
             self.shared.pictures.notify_all();
             self.shared.progress.notify_waiters();
@@ -113,15 +127,15 @@ impl Worker {
     }
 
     fn fragment(&mut self, fragment: &Fragment) {
+        self.arrived = fragment.arrived();
         if fragment.info().init != self.info.init {
             self.flush();
             self.info = fragment.info().clone();
             self.strikes = 0;
             self.renew();
-        } else if self.decoder.is_none() && fragment.starts_group() && self.strikes <= STRIKES {
+        } else if self.opened.is_none() && fragment.starts_group() && self.strikes <= STRIKES {
             self.renew();
         }
-        self.arrived = fragment.arrived();
         for (index, timed) in fragment.timed_samples().enumerate() {
             let Some(bytes) = fragment.payload.contiguous(timed.sample.offset, timed.sample.size) else { continue };
             self.sample(fragment, index == 0 && fragment.starts_group(), &timed, &bytes);
@@ -129,17 +143,17 @@ impl Worker {
     }
 
     fn sample(&mut self, fragment: &Fragment, starts_group: bool, timed: &TimedSample, bytes: &[u8]) {
-        let Some(decoder) = &mut self.decoder else {
+        let Some(Opened { decoder, disposable }) = &mut self.opened else {
             self.report.passed_over.increment(1);
             return;
         };
         let time = timed.presentation_time;
+        self.lengths.sample(&timed.sample);
         let in_flight = InFlight {
             fragment: fragment.clone(),
             duration: Time::new(i64::from(timed.sample.duration), time.scale()),
-            epoch: fragment.place().epoch,
             starts_group,
-            discardable: timed.sample.marks.discardable,
+            discardable: timed.sample.marks.discardable || disposable.is(bytes),
         };
         self.in_flight.insert(time.ticks(), in_flight);
         while self.in_flight.len() > IN_FLIGHT {
@@ -169,12 +183,15 @@ impl Worker {
     }
 
     fn flush(&mut self) {
-        if let Some(decoder) = &mut self.decoder {
-            let flushed = decoder.flush(&mut self.pictures);
+        if let Some(opened) = &mut self.opened {
+            let flushed = opened.decoder.flush(&mut self.pictures);
             self.publish();
             if let Err(error) = flushed {
                 self.failed(&error.to_string());
             }
+        }
+        if let Some(held) = self.held.take() {
+            self.release(held);
         }
         self.in_flight.clear();
     }
@@ -182,8 +199,8 @@ impl Worker {
     /// Opens a decoder for what the track is now.
     fn renew(&mut self) {
         match open(&self.info) {
-            Ok(decoder) => {
-                self.decoder = Some(decoder);
+            Ok(opened) => {
+                self.opened = Some(opened);
                 self.shared.state().recover();
             }
             Err(error) => {
@@ -195,7 +212,7 @@ impl Worker {
 
     /// The decoder can do no more: another takes its place with the next group, or with the next header.
     fn failed(&mut self, reason: &str) {
-        self.decoder = None;
+        self.opened = None;
         self.in_flight.clear();
         self.strikes += 1;
         self.report.failed.increment(1);
@@ -211,7 +228,6 @@ impl Worker {
             let ticks = picture.time().ticks();
             let Some(from) = self.in_flight.remove(&ticks) else { continue };
             self.strikes = 0;
-            let duration = self.until_next(ticks, &from);
             let captured_at = from.fragment.captured_at.map(|captured| {
                 let later = picture.time() - from.fragment.presentation_time;
                 captured + later.to_duration()
@@ -223,39 +239,43 @@ impl Worker {
                 epoch: place.epoch,
                 starts_group: from.starts_group,
                 discardable: from.discardable,
-                duration,
+                duration: from.duration,
                 captured_at,
                 arrived: self.arrived,
                 picture,
                 sizes: super::scaled::Sizes::default(),
             };
-            if !self.push(decoded) {
-                return;
-            }
+            self.follow(decoded);
         }
     }
 
-    /// How long the picture at `ticks` is shown. Where pictures are reordered, a sample's duration says how long it is until the next is
-    /// *decoded*: the next in presentation order is known by then, for it is in the decoder.
-    fn until_next(&self, ticks: i64, from: &InFlight) -> Time {
-        let next = self.in_flight.range(ticks.saturating_add(1)..).next().filter(|(_, next)| next.epoch == from.epoch);
-        let until = next.map(|(next, _)| next.saturating_sub(ticks));
-        match until {
-            Some(until) if until <= from.duration.ticks().saturating_mul(LONGEST) => {
-                Time::new(until, from.duration.scale())
+    /// Lets the picture go that waits for this one, and this one, where it need not wait as well.
+    fn follow(&mut self, decoded: Decoded) {
+        if let Some(mut held) = self.held.take() {
+            if held.epoch == decoded.epoch {
+                held.duration = lengths::until(held.picture.time(), held.duration, decoded.picture.time());
             }
-            _ => from.duration,
+            self.release(held);
+        }
+        if self.lengths.waits_for_next() {
+            self.held = Some(decoded);
+        } else {
+            self.push(decoded);
         }
     }
 
-    /// Waits for room, within reason. False where the decoder is to stop.
-    fn push(&self, decoded: Decoded) -> bool {
+    fn release(&self, held: Decoded) {
+        self.push(Decoded { arrived: self.arrived, ..held });
+    }
+
+    /// Waits for room, within reason.
+    fn push(&self, decoded: Decoded) {
         let size = decoded.picture.size();
         let deadline = Instant::now() + PATIENCE;
         let mut state = self.shared.state();
         loop {
             if state.is_stopped() {
-                return false;
+                return;
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if state.has_room(size, !left.is_zero()) {
@@ -267,6 +287,5 @@ impl Worker {
         }
         drop(state);
         self.shared.pictures.notify_all();
-        true
     }
 }

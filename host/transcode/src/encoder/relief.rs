@@ -117,15 +117,8 @@ impl Controller {
     pub(super) fn join(&mut self, economy: Arc<Economy>, priority: u32) -> RungId {
         let id = RungId(self.next_id);
         self.next_id += 1;
-        let rung = Rung {
-            economy,
-            priority,
-            cost: None,
-            picture: None,
-            lag: Duration::ZERO,
-            behind: None,
-            rests: false,
-        };
+        let rung =
+            Rung { economy, priority, cost: None, picture: None, lag: Duration::ZERO, behind: None, rests: false };
         self.rungs.insert(id, rung);
         id
     }

@@ -1,31 +1,56 @@
 //! One decoder for each source track, however many encoders are fed from it.
 //!
 //! Encoders say which fragments they want ([`SourceDecoder::submit`]). The first to want one drives the decoder there, through every
-//! fragment in between, for decoding cannot skip. Pictures come out in presentation order into a ring that all encoders read, each
-//! with a cursor of its own; one that wants a fragment later than others finds its pictures there. The ring is bounded: an encoder
-//! that is too slow for it loses pictures, and nobody waits for it for longer than [`PATIENCE`] a picture.
+//! fragment in between, for decoding cannot skip within a group. Pictures come out in presentation order into a ring that all encoders
+//! read, each with a cursor of its own; one that wants a fragment later than others finds its pictures there, and one that wants the
+//! size of another finds that ([`Decoded::scaled`]). The ring is bounded, scaled pictures included: an encoder that is too slow for it
+//! loses pictures, and nobody waits for it for longer than [`PATIENCE`] a group.
+//!
+//! An encoder may [rest](SourceDecoder::rest). Once all do, nothing is decoded; the decoder then goes on with the group that is wanted
+//! next, and never with what nobody wanted in between.
+//!
+//! What goes wrong with a source stays with its decoder:
+//!
+//! | what comes | what happens |
+//! | --- | --- |
+//! | a damaged access unit, or one whose references are missing | its picture is left out, and those that depend on it; decoding goes on with the next that it can begin at |
+//! | a lost fragment | the same |
+//! | another CMAF header (size, codec) | what was decoded comes out, then a decoder for the new header takes over |
+//! | a header that nothing here decodes | submissions say so until another header comes; rungs and their tracks stay |
+//! | pictures that change their size without a header | left out as damaged, until they have the header's size again |
+//! | a time that jumps ahead | pictures keep their times, and a picture before the jump the length of its sample |
+//! | a time that goes back | never comes here: the bus refuses the fragment, and an ingest begins a new epoch |
+//! | no random access point for long | one long group, decoded and encoded as such |
+//! | a failing library | it is opened anew at the next group, [`worker::STRIKES`] times without a picture, then as a header nothing decodes |
 
+mod disposable;
+mod lengths;
 mod ring;
+mod scaled;
 mod worker;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use millrace_codec::{Colour, Picture};
-use millrace_media::calendar::Group;
-use millrace_media::track::{Consumer, Event, Next, Start, Track};
+use bytes::Bytes;
+use millrace_codec::{Colour, Picture, ScaleError, Scaler, Size};
+use millrace_media::calendar::{Epoch, Group};
+use millrace_media::track::{Consumer, Event, Info, Next, Start, Track};
 use millrace_media::{Fragment, Time};
 use tokio::sync::Notify;
 
 use ring::{Job, State};
 pub(crate) use ring::{ReaderId, Taken};
 
-use crate::encoder::EncodeError;
+use crate::encoder::{EncodeError, Load};
 
 /// How long the decoder waits for an encoder that holds up the ring.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// How much media may wait to be decoded before a submission waits.
 const QUEUE: Time = Time::from_millis(1_000);
+/// A submission this far ahead of what was decoded last goes there at once, whoever is still in between: who is so far behind has lost
+/// its group anyway.
+const CATCH_UP: Time = Time::from_millis(2_000);
 /// How many decoded pictures an encoder may have before it, of those it has asked for, before its next submission waits.
 const AHEAD: usize = 24;
 
@@ -35,15 +60,30 @@ pub(crate) struct Decoded {
     pub(crate) picture: Picture,
     /// The sequence number of its fragment.
     pub(crate) fragment: u64,
+    /// Its fragment's. A picture presented before the one that starts the group belongs to the group before.
     pub(crate) group: Group,
+    pub(crate) epoch: Epoch,
     /// It is the random access point that begins its group.
     pub(crate) starts_group: bool,
-    /// Its sample's, in the source's timescale.
+    /// No other picture refers to it.
+    pub(crate) discardable: bool,
+    /// Until the next picture is presented, in the source's timescale.
     pub(crate) duration: Time,
     pub(crate) captured_at: Option<Duration>,
     /// When the fragment arrived that brought it out of the decoder, on the bus's monotonic clock. A source with B-frames that sends a
     /// segment at a time leaves its last pictures in the decoder until the next segment: no encoder is to blame for that.
     pub(crate) arrived: Duration,
+    sizes: scaled::Sizes,
+}
+
+impl Decoded {
+    /// The picture in the scaler's size, and whether this call made it: it is made once, whoever asks.
+    ///
+    /// # Errors
+    /// As [`Scaler::scale`].
+    pub(crate) fn scaled(&self, scaler: &mut Scaler) -> Result<(Picture, bool), ScaleError> {
+        self.sizes.get(&self.picture, scaler)
+    }
 }
 
 /// The decoders that are at work, each shared by all encoders of its track.
@@ -73,17 +113,38 @@ impl Decoders {
 /// The handle that encoders share. The decoder's thread ends when the last is dropped.
 pub(crate) struct SourceDecoder {
     shared: Arc<Shared>,
-    /// What the source's samples mean, where it says so: a rung of another size must say the same.
-    colour: Option<Colour>,
+    /// How well the machine carries the rungs of this source.
+    load: Arc<Load>,
     feed: Mutex<Feed>,
+    described: Mutex<Described>,
+}
+
+/// What the samples of pictures mean that come with a CMAF header, where the stream says it.
+struct Described {
+    init: Bytes,
+    colour: Option<Colour>,
 }
 
 struct Feed {
     track: Track,
     /// Begins with the group of the first fragment that is wanted.
     consumer: Option<Consumer>,
-    /// The sequence number of the last fragment given to the decoder.
-    fed: Option<u64>,
+    /// The last fragment given to the decoder.
+    fed: Option<Fed>,
+}
+
+#[derive(Clone, Copy)]
+struct Fed {
+    sequence: u64,
+    group: Group,
+    at: Time,
+}
+
+impl From<&Fragment> for Fed {
+    fn from(fragment: &Fragment) -> Self {
+        let place = fragment.place();
+        Self { sequence: place.sequence, group: place.group, at: fragment.decode_time }
+    }
 }
 
 pub(crate) struct Shared {
@@ -103,91 +164,137 @@ impl Shared {
 }
 
 impl SourceDecoder {
-    /// A decoder of `track`, which must be an H.264 track with its CMAF header.
+    /// A decoder of `track`, which must be a video track with its CMAF header.
     ///
     /// # Errors
     /// Where nothing here decodes the track, or no thread can be had.
     pub(crate) fn new(track: &Track) -> Result<Self, EncodeError> {
         let info = track.info().ok_or_else(|| EncodeError::Invalid("the source has no CMAF header yet".into()))?;
         // Opened once here so that a track nobody can decode is refused at once, with the reason.
-        let decoder = worker::open(&info)?;
-        let colour = decoder.colour();
+        let opened = worker::open(&info)?;
+        let described = Described { init: info.init.clone(), colour: opened.decoder.colour() };
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             work: Condvar::new(),
             pictures: Condvar::new(),
             progress: Notify::new(),
         });
-        let worker = worker::Worker::new(shared.clone(), info, decoder);
+        let worker = worker::Worker::new(shared.clone(), info, opened);
         std::thread::Builder::new()
             .name("decode".into())
             .spawn(move || worker.run())
             .map_err(|error| EncodeError::Overloaded(format!("no thread for the decoder: {error}")))?;
-        Ok(Self { shared, colour, feed: Mutex::new(Feed { track: track.clone(), consumer: None, fed: None }) })
+        let feed = Feed { track: track.clone(), consumer: None, fed: None };
+        let load = Arc::new(Load::new(track));
+        Ok(Self { shared, load, feed: Mutex::new(feed), described: Mutex::new(described) })
     }
 
-    pub(crate) fn colour(&self) -> Option<Colour> {
-        self.colour
+    /// What the samples of the source mean, described by `info`: a rung of another size must say the same.
+    ///
+    /// # Errors
+    /// Where nothing here decodes what it describes.
+    pub(crate) fn colour(&self, info: &Info) -> Result<Option<Colour>, EncodeError> {
+        let mut described = self.described.lock().unwrap_or_else(PoisonError::into_inner);
+        if described.init != info.init {
+            *described = Described { init: info.init.clone(), colour: worker::open(info)?.decoder.colour() };
+        }
+        Ok(described.colour)
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
-    /// Adds an encoder.
-    pub(crate) fn add_reader(&self) -> ReaderId {
-        self.shared.state().add_reader()
+    pub(crate) fn load(&self) -> &Arc<Load> {
+        &self.load
+    }
+
+    /// How many pictures have been decoded.
+    #[cfg(test)]
+    pub(crate) fn decoded(&self) -> u64 {
+        self.shared.state().pushed()
+    }
+
+    /// Adds an encoder that scales to `size`.
+    pub(crate) fn add_reader(&self, size: Size) -> ReaderId {
+        self.shared.state().add_reader(size)
     }
 
     /// The reader's encoder wants the pictures of `fragment`. Waits while too much is waiting already.
     ///
     /// # Errors
-    /// Where the decoder has failed or ended.
+    /// Where the decoder cannot decode it.
     pub(crate) async fn submit(&self, reader: ReaderId, fragment: &Fragment) -> Result<(), EncodeError> {
+        let sequence = fragment.place().sequence;
         loop {
             let progress = self.shared.progress.notified();
             let mut progress = std::pin::pin!(progress);
             progress.as_mut().enable();
             // What the decoder has been given already costs no more: an encoder that comes after others must not wait for them, for they
             // may wait for it.
-            let adds = self.feed().fed.is_none_or(|fed| fed < fragment.place().sequence);
+            let adds = self.feed().fed.is_none_or(|fed| fed.sequence < sequence);
             {
                 let mut state = self.shared.state();
-                if let Some(reason) = state.failure() {
+                if let Some(reason) = state.failure(&fragment.info().init) {
                     return Err(EncodeError::Failed(reason.to_owned()));
                 }
                 if state.has_room_for(reader, adds) {
-                    state.want(reader, fragment.place().sequence);
+                    state.want(reader, sequence, fragment.starts_group());
                     break;
                 }
             }
             progress.await;
         }
         self.shared.pictures.notify_all();
-        self.feed_to(fragment.place().sequence, Some(fragment.place().group));
+        self.feed_for(reader, fragment);
         Ok(())
+    }
+
+    /// The reader's encoder wants nothing until it submits again, which is to be the first fragment of a group. It takes what it has
+    /// asked for, then it is told that it rests.
+    pub(crate) fn rest(&self, reader: ReaderId, now: Duration) {
+        let mut state = self.shared.state();
+        if state.rest(reader) {
+            // Pictures held back for reordering come out: nothing will push them.
+            state.queue([Job::Gap(Some(now))]);
+        }
+        drop(state);
+        self.shared.pictures.notify_all();
+        self.shared.work.notify_one();
     }
 
     fn feed(&self) -> MutexGuard<'_, Feed> {
         self.feed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives the decoder everything up to the fragment of sequence number `to`, from `group` on where it has had nothing yet.
-    fn feed_to(&self, to: u64, group: Option<Group>) {
+    /// Gives the decoder everything up to this fragment, from its group on where the decoder has had nothing yet, or where nobody
+    /// wants what lies between.
+    fn feed_for(&self, reader: ReaderId, fragment: &Fragment) {
         let mut feed = self.feed();
-        let Feed { track, consumer, fed } = &mut *feed;
-        if consumer.is_none() {
-            *consumer = group.map(|group| track.subscribe(Start::Group(group)));
-        }
-        let Some(consumer) = consumer else { return };
+        let (to, group) = (fragment.place().sequence, fragment.place().group);
         let mut jobs = Vec::new();
-        while fed.is_none_or(|fed| fed < to) {
+        let leaps = feed.fed.is_some_and(|fed| {
+            let wanted = || self.shared.state().is_read_beside(reader);
+            fed.group < group && fed.sequence + 1 < to && (fragment.decode_time - fed.at > CATCH_UP || !wanted())
+        });
+        if leaps {
+            jobs.push(Job::Gap(Some(fragment.arrived())));
+        }
+        if leaps || feed.consumer.is_none() {
+            feed.consumer = Some(feed.track.subscribe(Start::Group(group)));
+        }
+        self.feed_to(&mut feed, to, jobs);
+    }
+
+    fn feed_to(&self, feed: &mut Feed, to: u64, mut jobs: Vec<Job>) {
+        let Some(consumer) = &mut feed.consumer else { return };
+        while feed.fed.is_none_or(|fed| fed.sequence < to) {
             match consumer.try_next() {
                 Next::Ready(Event::Fragment(fragment)) => {
-                    *fed = Some(fragment.place().sequence);
+                    feed.fed = Some(Fed::from(&fragment));
                     jobs.push(Job::Fragment(fragment));
                 }
-                Next::Ready(Event::Gap { .. }) => jobs.push(Job::Gap),
+                Next::Ready(Event::Gap { .. }) => jobs.push(Job::Gap(None)),
                 Next::Pending | Next::Ended => break,
             }
         }
@@ -197,10 +304,13 @@ impl SourceDecoder {
         }
     }
 
-    /// The source has ended: pictures that the decoder holds back come out.
-    pub(crate) fn finish(&self) {
-        self.feed_to(u64::MAX, None);
-        self.shared.state().queue([Job::End]);
+    /// The source has ended, and the reader has asked for all it wants: pictures that the decoder holds back come out.
+    pub(crate) fn finish(&self, reader: ReaderId, now: Duration) {
+        // Others may have yet to ask for the last fragments, and nothing can be decoded after what is held back has come out.
+        if self.shared.state().is_read_beside(reader) {
+            self.feed_to(&mut self.feed(), u64::MAX, Vec::new());
+        }
+        self.shared.state().queue([Job::Gap(Some(now))]);
         self.shared.work.notify_one();
     }
 
@@ -236,6 +346,11 @@ impl Shared {
                 None => state = self.pictures.wait(state).unwrap_or_else(PoisonError::into_inner),
             }
         }
+    }
+
+    /// The reader scales to another size from now on.
+    pub(crate) fn set_size(&self, reader: ReaderId, size: Size) {
+        self.state().set_size(reader, size);
     }
 
     /// The encoder of this reader is gone.

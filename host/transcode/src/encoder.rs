@@ -1,11 +1,30 @@
 //! Native video encoders, as a transcoder sees them.
+//!
+//! An encoder makes one track, the *rung*, from a source's pictures, on a thread of its own. What it is asked for and cannot do:
+//!
+//! | what | what happens |
+//! | --- | --- |
+//! | a size that is odd, below 16 or above 8192, a bitrate of 0 | [`Encoders::open`] refuses it, with the value and the range: no track is made |
+//! | a size larger than the source | [`Encoders::configured`] gives nothing, so that no rung is made |
+//! | a backend that fails | opened anew with the next group, three times; then submissions fail with its reason |
+//! | an encoder that is too slow | it skips to its next group; what the ladder's [economy](crate::Economy) says is done before |
+//!
+//! Nothing of this reaches the source or another rung.
 
+mod attention;
+mod coder;
+mod load;
+mod pending;
+mod relief;
 mod rung;
 mod steering;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use millrace_codec::{VideoSettings, open_video_encoder};
 use millrace_media::clock::Clock;
@@ -14,10 +33,15 @@ use millrace_media::{Fragment, Time};
 use tokio::sync::watch;
 
 use crate::decode::{Decoders, ReaderId, SourceDecoder};
-use crate::ladder::Rendition;
-use crate::output::{OutputError, Outputs};
-use crate::stats::Counters;
+use crate::ladder::{Economy, Rendition};
+use crate::output::{Output, OutputError, Outputs};
+use crate::stats::{Counters, Meter};
+use attention::{Attention, Situation, Verdict};
+use coder::{Coder, Opener};
+use load::Member;
 use steering::Schedule;
+
+pub(crate) use load::Load;
 pub use steering::Steering;
 
 /// Why an encoder did not do what was asked.
@@ -60,26 +84,33 @@ impl From<millrace_codec::EncodeError> for EncodeError {
 #[derive(Clone)]
 pub struct Encoders(Arc<Shared>);
 
+/// What the encoders of one transcoder work on and with.
+pub(crate) struct Wiring {
+    /// The source's track.
+    pub(crate) track: Track,
+    pub(crate) rendition: Option<Arc<Rendition>>,
+    /// Of the ladder that the rendition is from.
+    pub(crate) economy: Arc<Economy>,
+    pub(crate) outputs: Outputs,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) decoders: Arc<Decoders>,
+    pub(crate) clock: Arc<Clock>,
+}
+
 struct Shared {
-    track: Track,
-    rendition: Option<Arc<Rendition>>,
-    outputs: Outputs,
-    counters: Arc<Counters>,
-    decoders: Arc<Decoders>,
-    clock: Arc<Clock>,
+    wiring: Wiring,
+    opener: Opener,
     open: Mutex<HashMap<String, VideoEncoder>>,
 }
 
 impl Encoders {
-    pub(crate) fn new(
-        track: Track,
-        rendition: Option<Arc<Rendition>>,
-        outputs: Outputs,
-        counters: Arc<Counters>,
-        decoders: Arc<Decoders>,
-        clock: Arc<Clock>,
-    ) -> Self {
-        Self(Arc::new(Shared { track, rendition, outputs, counters, decoders, clock, open: Mutex::default() }))
+    pub(crate) fn new(wiring: Wiring) -> Self {
+        Self::with_opener(wiring, Arc::new(open_video_encoder))
+    }
+
+    /// Encoders with backends of another make.
+    fn with_opener(wiring: Wiring, opener: Opener) -> Self {
+        Self(Arc::new(Shared { wiring, opener, open: Mutex::default() }))
     }
 
     fn open_now(&self) -> MutexGuard<'_, HashMap<String, VideoEncoder>> {
@@ -89,34 +120,41 @@ impl Encoders {
     /// The settings of the transcoder's rendition, with the source's aspect ratio within the rendition's size; none where it works
     /// for no rendition, or the source is smaller.
     pub fn configured(&self) -> Option<VideoSettings> {
-        let source = self.0.track.info()?.format;
-        self.0.rendition.as_ref()?.fit(&source)
+        let wiring = &self.0.wiring;
+        wiring.rendition.as_ref()?.fit(&wiring.track.info()?.format)
     }
 
-    /// Opens the encoder of the output track `name`, or finds the one that an earlier instance opened.
+    /// Opens the encoder of the output track `name`, or finds the one that an earlier instance opened. That one takes other settings
+    /// up with the source's next epoch, and not within one: a track's headers change only where there is a discontinuity.
     ///
     /// # Errors
-    /// Where the name is taken, the settings are out of range, or no backend does the codec.
+    /// Where the name is taken, the settings are out of range, or no backend does the codec, of the source or of the rung.
     pub fn open(&self, name: &str, settings: VideoSettings) -> Result<VideoEncoder, EncodeError> {
         let mut open = self.open_now();
+        let Wiring { track, rendition, economy, outputs, counters, decoders, clock } = &self.0.wiring;
+        let info = track.info().ok_or_else(|| EncodeError::Invalid("the source has no CMAF header yet".into()))?;
+        settings.validate().map_err(millrace_codec::EncodeError::from)?;
+        let decoder = match open.get(name) {
+            Some(encoder) => encoder.0.decoder.clone(),
+            None => decoders.get(track)?,
+        };
+        let settings = VideoSettings { colour: settings.colour.or(decoder.colour(&info)?), ..settings };
         if let Some(encoder) = open.get(name) {
+            encoder.0.want(settings);
             return Ok(encoder.clone());
         }
-        let info =
-            self.0.track.info().ok_or_else(|| EncodeError::Invalid("the source has no CMAF header yet".into()))?;
-        let decoder = self.0.decoders.get(&self.0.track)?;
-        let settings = VideoSettings { colour: settings.colour.or(decoder.colour()), ..settings };
-        let backend = open_video_encoder(&settings)?;
-        let output = self.0.outputs.open(name)?;
+        let backend = (self.0.opener)(&settings)?;
+        let output = outputs.open(name)?;
         let encoder = rung::start(rung::Parts {
             decoder,
-            backend,
-            settings,
+            coder: Coder::new(self.0.opener.clone(), settings, backend),
             output,
             timescale: info.timescale,
-            counters: self.0.counters.clone(),
-            clock: self.0.clock.clone(),
+            counters: counters.clone(),
+            clock: clock.clone(),
             name: name.to_owned(),
+            economy: economy.clone(),
+            priority: rendition.as_ref().map_or(0, |rendition| rendition.priority),
         })?;
         open.insert(name.to_owned(), encoder.clone());
         Ok(encoder)
@@ -133,7 +171,7 @@ impl Encoders {
         let encoders: Vec<_> = self.open_now().drain().map(|(_, encoder)| encoder).collect();
         for encoder in &encoders {
             if source_ended {
-                encoder.0.decoder.finish();
+                encoder.0.decoder.finish(encoder.0.reader, self.0.wiring.clock.now().monotonic);
             }
             encoder.0.decoder.close_reader(encoder.0.reader);
         }
@@ -147,7 +185,7 @@ impl Encoders {
 
 impl fmt::Debug for Encoders {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Encoders").field("track", &self.0.track).finish_non_exhaustive()
+        f.debug_struct("Encoders").field("track", &self.0.wiring.track).finish_non_exhaustive()
     }
 }
 
@@ -159,9 +197,39 @@ struct Handle {
     name: String,
     decoder: Arc<SourceDecoder>,
     reader: ReaderId,
+    output: Output,
     schedule: Arc<Mutex<Schedule>>,
+    /// The settings that the transcoder last asked for.
+    wanted: Arc<Mutex<VideoSettings>>,
+    idle_timeout: Option<Duration>,
+    attention: Mutex<Attention>,
+    member: Arc<Member>,
+    meter: Arc<Meter>,
+    clock: Arc<Clock>,
     failure: Arc<Mutex<Option<String>>>,
     running: watch::Receiver<bool>,
+}
+
+impl Handle {
+    fn want(&self, settings: VideoSettings) {
+        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = settings;
+    }
+
+    fn decide(&self, fragment: &Fragment) -> Verdict {
+        let now = self.clock.now().monotonic;
+        let reliefs = self.member.in_force(now);
+        let verdict = self.attention.lock().unwrap_or_else(PoisonError::into_inner).decide(Situation {
+            starts_group: fragment.starts_group(),
+            now,
+            viewed: self.idle_timeout.is_none_or(|timeout| self.output.track().is_viewed(timeout)),
+            described: self.output.info().is_some(),
+            given_up: reliefs.contains(crate::Relief::DropRung),
+        });
+        if verdict == Verdict::Sleep {
+            self.meter.set_state(rung::asleep(reliefs));
+        }
+        verdict
+    }
 }
 
 impl Drop for Handle {
@@ -171,10 +239,11 @@ impl Drop for Handle {
 }
 
 impl VideoEncoder {
-    /// The pictures of this fragment are to be encoded. Waits while too much is waiting already.
+    /// The pictures of this fragment are to be encoded. Waits while too much is waiting already: a second of media before the decoder,
+    /// or some pictures before the encoder. While nobody plays the rung, or it is given up, nothing is done with them.
     ///
     /// # Errors
-    /// Where the decoder or the encoder has failed or ended.
+    /// Where the decoder cannot decode it, or the encoder has failed or ended.
     pub async fn submit(&self, fragment: &Fragment) -> Result<(), EncodeError> {
         if let Some(reason) = self.0.failure.lock().unwrap_or_else(PoisonError::into_inner).clone() {
             return Err(EncodeError::Failed(reason));
@@ -182,10 +251,20 @@ impl VideoEncoder {
         if !*self.0.running.borrow() {
             return Err(EncodeError::Closed);
         }
-        self.0.decoder.submit(self.0.reader, fragment).await
+        match self.0.decide(fragment) {
+            Verdict::Encode => self.0.decoder.submit(self.0.reader, fragment).await,
+            Verdict::FallAsleep => {
+                self.0.decoder.rest(self.0.reader, self.0.clock.now().monotonic);
+                Ok(())
+            }
+            Verdict::Sleep => Ok(()),
+        }
     }
 
     /// Applies to the picture presented at `at` and, for a bitrate, to those after it. Ignored once that picture is encoded.
+    ///
+    /// A picture left out makes the one before it last longer, where it was asked for before that one was encoded, or another was left out
+    /// shortly before; else there is a hole of a picture in the track.
     ///
     /// # Errors
     /// Where a bitrate is out of range, or too much is waiting to be applied.

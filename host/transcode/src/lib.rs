@@ -3,6 +3,9 @@
 //! The runner starts a transcoder for every (factory, rendition, broadcast, track) that a factory accepts. A source is decoded once,
 //! however many encoders are fed from it.
 
+#[cfg(test)]
+extern crate self as millrace_transcode;
+
 mod decode;
 pub mod encoder;
 pub mod factory;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use millrace_media::broadcast::TrackError;
 use millrace_media::calendar::Group;
 use millrace_media::name::NameError;
-use millrace_media::track::{Info, Producer, Provenance, WriteError};
+use millrace_media::track::{Info, Producer, Provenance, Track, WriteError};
 use millrace_media::{Broadcast, Media, TrackName};
 
 use crate::stats::Counters;
@@ -115,6 +115,11 @@ impl Output {
     /// True where the source's own fragments can stand in for the transcoder's.
     pub(crate) fn is_like_source(&self) -> bool {
         self.like_source.load(Ordering::Relaxed)
+    }
+
+    /// The track, to be read.
+    pub(crate) fn track(&self) -> Track {
+        self.producer().track().clone()
     }
 
     /// What the track is.

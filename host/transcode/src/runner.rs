@@ -18,9 +18,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::decode::Decoders;
-use crate::encoder::Encoders;
+use crate::encoder::{Encoders, Wiring};
 use crate::factory::{Factory, Scope};
-use crate::ladder::{Ladder, Rendition};
+use crate::ladder::{Economy, Ladder, Rendition};
 use crate::output::Outputs;
 use crate::stats::{Counters, Key, Stats};
 use drain::Drain;
@@ -162,10 +162,10 @@ impl Observer for Inner {
                 continue;
             }
             match factory.scope() {
-                Scope::PerTrack => self.spawn(factory, None, broadcast, track),
+                Scope::PerTrack => self.spawn(factory, None, Arc::default(), broadcast, track),
                 Scope::PerRendition => {
-                    for rendition in self.renditions(broadcast.name()) {
-                        self.spawn(factory, Some(rendition), broadcast, track);
+                    for (rendition, economy) in self.renditions(broadcast.name()) {
+                        self.spawn(factory, Some(rendition), economy, broadcast, track);
                     }
                 }
             }
@@ -174,15 +174,18 @@ impl Observer for Inner {
 }
 
 impl Inner {
-    fn renditions(&self, broadcast: &BroadcastName) -> Vec<Arc<Rendition>> {
+    /// The renditions of a broadcast, each with the economy of its ladder.
+    fn renditions(&self, broadcast: &BroadcastName) -> Vec<(Arc<Rendition>, Arc<Economy>)> {
         let ladders = lock(&self.ladders);
-        ladders.iter().filter(|ladder| (ladder.applies_to)(broadcast)).flat_map(|l| l.renditions.clone()).collect()
+        let applying = ladders.iter().filter(|ladder| (ladder.applies_to)(broadcast));
+        applying.flat_map(|l| l.renditions.iter().map(|r| (r.clone(), l.economy.clone()))).collect()
     }
 
     fn spawn(
         &self,
         factory: &Arc<dyn Factory>,
         rendition: Option<Arc<Rendition>>,
+        economy: Arc<Economy>,
         broadcast: &Broadcast,
         track: &Track,
     ) {
@@ -208,14 +211,15 @@ impl Inner {
         };
         let outputs = Outputs::new(broadcast.clone(), provenance, counters.clone());
         let clock = self.bus.clock().clone();
-        let encoders = Encoders::new(
-            track.clone(),
-            rendition.clone(),
-            outputs.clone(),
-            counters.clone(),
-            self.decoders.clone(),
-            clock.clone(),
-        );
+        let encoders = Encoders::new(Wiring {
+            track: track.clone(),
+            rendition: rendition.clone(),
+            economy,
+            outputs: outputs.clone(),
+            counters: counters.clone(),
+            decoders: self.decoders.clone(),
+            clock: clock.clone(),
+        });
         // A new track is read from its beginning; one that has run for a while is joined live, not caught up with.
         let start = if track.stats().fragments == 0 { Start::OldestGroup } else { Start::NextGroup };
         let cancel = CancellationToken::new();

@@ -1,10 +1,16 @@
 //! What is counted of each transcoder.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+mod meter;
 
-use metrics::Counter;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram};
 use millrace_media::{BroadcastName, TrackName};
+
+pub(crate) use meter::Meter;
+pub use meter::{Reliefs, State};
 
 /// Tells one transcoder from another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,7 +49,37 @@ impl Phase {
     }
 }
 
-/// What has been counted so far.
+/// Why a picture that was to be encoded was not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftOut {
+    /// The encoder was so slow that the picture was gone from the ring.
+    Overtaken,
+    /// The encoder was so far behind that it went on with the next group.
+    Late,
+    /// A transcoder asked for it.
+    Asked,
+    /// The machine could not carry the ladder: a step of relief.
+    Relieved,
+    /// The encoder, or the scaler, failed.
+    Failed,
+}
+
+impl LeftOut {
+    const ALL: [Self; 5] = [Self::Overtaken, Self::Late, Self::Asked, Self::Relieved, Self::Failed];
+
+    /// The word for it in metrics and the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Overtaken => "overtaken",
+            Self::Late => "late",
+            Self::Asked => "asked",
+            Self::Relieved => "relieved",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What has been counted so far, and how its encoders stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// Fragments of the source that it was given.
@@ -60,8 +96,45 @@ pub struct Stats {
     pub output_fragments: u64,
     /// Bytes it has written.
     pub output_bytes: u64,
-    /// Its fragments that were refused, and pictures its encoders had to leave out.
+    /// Its fragments that were refused, and pictures its encoders lost: overtaken, late or failed.
     pub dropped: u64,
+    /// Pictures encoded.
+    pub encoded: u64,
+    /// Pictures scaled for the first time; those that another rung had scaled already are not counted.
+    pub scaled: u64,
+    /// Pictures left out because the encoder was overtaken in the ring.
+    pub overtaken: u64,
+    /// Pictures left out because the encoder was too far behind.
+    pub late: u64,
+    /// Pictures left out because a transcoder asked for it.
+    pub asked: u64,
+    /// Pictures left out as a step of relief.
+    pub relieved: u64,
+    /// Pictures left out because encoding failed.
+    pub failed: u64,
+    /// What encoding a picture has taken, on average. On the wall's clock: on a busy machine other threads' work is in it.
+    pub encode_time: Duration,
+    /// What scaling a picture has taken, on average over those that were scaled.
+    pub scale_time: Duration,
+    /// Decoded pictures that wait for its encoders now, and those inside them.
+    pub queue: u64,
+    /// From the arrival of the last picture written to its being written.
+    pub lag: Duration,
+    /// How its encoders stand; of several, the worst.
+    pub state: State,
+}
+
+impl Stats {
+    /// Pictures left out for this reason.
+    pub const fn left_out(&self, reason: LeftOut) -> u64 {
+        match reason {
+            LeftOut::Overtaken => self.overtaken,
+            LeftOut::Late => self.late,
+            LeftOut::Asked => self.asked,
+            LeftOut::Relieved => self.relieved,
+            LeftOut::Failed => self.failed,
+        }
+    }
 }
 
 /// One number, in [`Stats`] by transcoder and in the metrics by factory and rendition.
@@ -78,6 +151,33 @@ impl Count {
     }
 }
 
+/// How long a kind of work has taken: how often and in all by transcoder, and in the metrics each time.
+struct Timing {
+    count: AtomicU64,
+    nanos: AtomicU64,
+    histogram: Histogram,
+}
+
+impl Timing {
+    fn new(histogram: Histogram) -> Self {
+        Self { count: AtomicU64::new(0), nanos: AtomicU64::new(0), histogram }
+    }
+
+    fn add(&self, took: Duration) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.histogram.record(took.as_secs_f64());
+    }
+
+    fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    fn mean(&self) -> Duration {
+        Duration::from_nanos(self.nanos.load(Ordering::Relaxed) / self.count().max(1))
+    }
+}
+
 /// The counters of one transcoder.
 pub(crate) struct Counters {
     fragments: Count,
@@ -86,30 +186,39 @@ pub(crate) struct Counters {
     output_fragments: Count,
     output_bytes: Count,
     dropped: Count,
+    left_out: [Count; 5],
+    encode: Timing,
+    scale: Timing,
+    lag: Histogram,
+    since_capture: Histogram,
+    queue: Gauge,
+    meters: Mutex<Vec<Weak<Meter>>>,
 }
 
 impl Counters {
     pub(crate) fn new(key: &Key) -> Self {
         let factory = key.factory.to_string();
         let rendition = key.rendition.as_deref().unwrap_or_default().to_owned();
-        let count = |name: &'static str| {
-            Count(
-                AtomicU64::new(0),
-                metrics::counter!(name, "factory" => factory.clone(), "rendition" => rendition.clone()),
-            )
-        };
-        let fault = |phase: Phase| {
-            let labels =
-                [("factory", factory.clone()), ("rendition", rendition.clone()), ("phase", phase.as_str().to_owned())];
-            Count(AtomicU64::new(0), metrics::counter!("millrace_transcoder_faults_total", &labels))
+        let labels = [("factory", factory.clone()), ("rendition", rendition.clone())];
+        let count = |name: &'static str| Count(AtomicU64::new(0), metrics::counter!(name, &labels));
+        let by = |name: &'static str, label: &'static str, value: &'static str| {
+            let labels = [("factory", factory.clone()), ("rendition", rendition.clone()), (label, value.to_owned())];
+            Count(AtomicU64::new(0), metrics::counter!(name, &labels))
         };
         Self {
             fragments: count("millrace_transcoder_fragments_total"),
-            faults: Phase::ALL.map(fault),
+            faults: Phase::ALL.map(|phase| by("millrace_transcoder_faults_total", "phase", phase.as_str())),
             skipped: count("millrace_transcoder_skipped_fragments_total"),
             output_fragments: count("millrace_transcoder_output_fragments_total"),
             output_bytes: count("millrace_transcoder_output_bytes_total"),
             dropped: count("millrace_transcoder_dropped_total"),
+            left_out: LeftOut::ALL.map(|reason| by("millrace_encode_left_out_total", "reason", reason.as_str())),
+            encode: Timing::new(metrics::histogram!("millrace_encode_seconds", &labels)),
+            scale: Timing::new(metrics::histogram!("millrace_scale_seconds", &labels)),
+            lag: metrics::histogram!("millrace_encode_lag_seconds", &labels),
+            since_capture: metrics::histogram!("millrace_capture_to_written_seconds", &labels),
+            queue: metrics::gauge!("millrace_encode_queue_pictures", &labels),
+            meters: Mutex::default(),
         }
     }
 
@@ -138,8 +247,45 @@ impl Counters {
         self.dropped.add(pictures);
     }
 
+    pub(crate) fn left_out(&self, reason: LeftOut, pictures: u64) {
+        self.left_out[reason as usize].add(pictures);
+        if matches!(reason, LeftOut::Overtaken | LeftOut::Late | LeftOut::Failed) {
+            self.dropped(pictures);
+        }
+    }
+
+    pub(crate) fn encoded(&self, took: Duration) {
+        self.encode.add(took);
+    }
+
+    pub(crate) fn scaled(&self, took: Duration) {
+        self.scale.add(took);
+    }
+
+    /// A picture was written so long after it had arrived, and been captured.
+    pub(crate) fn written(&self, since_arrival: Duration, since_capture: Option<Duration>) {
+        self.lag.record(since_arrival.as_secs_f64());
+        if let Some(since_capture) = since_capture {
+            self.since_capture.record(since_capture.as_secs_f64());
+        }
+    }
+
+    /// A meter for one more encoder, counted until it is dropped.
+    pub(crate) fn meter(&self) -> Arc<Meter> {
+        let meter = Arc::new(Meter::new(self.queue.clone()));
+        let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+        meters.retain(|known| known.strong_count() > 0);
+        meters.push(Arc::downgrade(&meter));
+        meter
+    }
+
     pub(crate) fn read(&self) -> Stats {
         let [start_faults, fragment_faults, stop_faults] = self.faults.each_ref().map(Count::get);
+        let [overtaken, late, asked, relieved, failed] = self.left_out.each_ref().map(Count::get);
+        let meters: Vec<_> = {
+            let meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
+            meters.iter().filter_map(Weak::upgrade).collect()
+        };
         Stats {
             fragments: self.fragments.get(),
             start_faults,
@@ -149,6 +295,18 @@ impl Counters {
             output_fragments: self.output_fragments.get(),
             output_bytes: self.output_bytes.get(),
             dropped: self.dropped.get(),
+            encoded: self.encode.count(),
+            scaled: self.scale.count(),
+            overtaken,
+            late,
+            asked,
+            relieved,
+            failed,
+            encode_time: self.encode.mean(),
+            scale_time: self.scale.mean(),
+            queue: meters.iter().map(|meter| meter.queue()).sum(),
+            lag: meters.iter().map(|meter| meter.lag()).max().unwrap_or_default(),
+            state: meters.iter().map(|meter| meter.state()).max().unwrap_or_default(),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use millrace_media::track::{Format, Start};
 use millrace_transcode::native::NativeLadder;
+use millrace_transcode::stats::{LeftOut, State};
 use millrace_transcode::{Duplicate, Runner};
 use source::{Source, bus, decoder, ladder, read, rendition, square, until};
 
@@ -58,6 +59,36 @@ async fn a_rung_has_the_groups_and_the_times_of_its_source() {
         }
         assert!(consumer.next().await.is_none(), "the rung ends when its source does");
     }
+}
+
+#[tokio::test]
+async fn rungs_of_one_size_share_what_is_scaled() {
+    let bus = bus();
+    let mut poor = (*rendition("poor", 160, 90)).clone();
+    poor.video.bitrate = Some(100_000);
+    let rungs = [rendition("rich", 160, 90), Arc::new(poor), rendition("small", 80, 46), rendition("same", 320, 180)];
+    let runner = Runner::start(&bus, vec![Arc::new(NativeLadder)], vec![ladder(&rungs)]);
+    let mut source = Source::new(&bus);
+    source.write(9);
+    for name in ["rich", "poor", "small", "same"] {
+        track(&source, name).await;
+    }
+    source.write(32);
+    // The decoder holds the last picture back.
+    let stats = |name: &str| {
+        let all = runner.stats();
+        all.into_iter()
+            .find(|(key, _)| key.rendition.as_deref() == Some(name))
+            .map(|(_, stats)| stats)
+            .unwrap_or_default()
+    };
+    for name in ["rich", "poor", "small", "same"] {
+        until("all is encoded", || stats(name).encoded == 40).await;
+        assert_eq!(stats(name).left_out(LeftOut::Overtaken), 0);
+        assert!(stats(name).encode_time > Duration::ZERO && stats(name).state == State::Running);
+    }
+    assert_eq!(stats("rich").scaled + stats("poor").scaled, 40);
+    assert_eq!((stats("small").scaled, stats("same").scaled), (40, 0));
 }
 
 #[tokio::test]

@@ -4,25 +4,38 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use metrics::{Counter, Histogram};
 use millrace_codec::{DecodeError, Picture, VideoDecoder, open_video_decoder};
 use millrace_media::fragment::TimedSample;
 use millrace_media::track::Info;
 use millrace_media::{Fragment, Time};
 
+use super::disposable::Disposable;
+use super::lengths::{self, Lengths};
 use super::ring::Job;
 use super::{Decoded, PATIENCE, Shared};
 use crate::encoder::EncodeError;
 
 /// The most samples in the decoder at a time: the reordering of any level, and what a damaged stream leaves behind.
 const IN_FLIGHT: usize = 128;
+/// How often a failing library is opened anew without a picture in between.
+pub(super) const STRIKES: u32 = 3;
+
+/// A decoder for what a track is.
+pub(super) struct Opened {
+    pub(super) decoder: Box<dyn VideoDecoder>,
+    disposable: Disposable,
+}
 
 /// Opens a decoder for what a track is.
-pub(super) fn open(info: &Info) -> Result<Box<dyn VideoDecoder>, EncodeError> {
+pub(super) fn open(info: &Info) -> Result<Opened, EncodeError> {
     let header = millrace_cmaf::describe(&info.init).map_err(|error| EncodeError::Invalid(error.to_string()))?;
-    open_video_decoder(&info.codec, header.config.record()).map_err(|error| match error {
+    let record = header.config.record();
+    let decoder = open_video_decoder(&info.codec, record).map_err(|error| match error {
         DecodeError::Unsupported { .. } => EncodeError::Unsupported(error.to_string()),
         _ => EncodeError::Invalid(error.to_string()),
-    })
+    })?;
+    Ok(Opened { decoder, disposable: Disposable::of(info, record) })
 }
 
 /// A sample that is in the decoder.
@@ -30,37 +43,68 @@ struct InFlight {
     fragment: Fragment,
     duration: Time,
     starts_group: bool,
+    discardable: bool,
+}
+
+/// What all decoders of the server report together: a source is no label, for there is no end of them.
+struct Report {
+    seconds: Histogram,
+    passed_over: Counter,
+    damaged: Counter,
+    failed: Counter,
+}
+
+impl Report {
+    fn new() -> Self {
+        Self {
+            seconds: metrics::histogram!("millrace_decode_seconds"),
+            passed_over: metrics::counter!("millrace_decode_skipped_total"),
+            damaged: metrics::counter!("millrace_decode_damaged_total"),
+            failed: metrics::counter!("millrace_decode_failed_total"),
+        }
+    }
 }
 
 pub(super) struct Worker {
     shared: Arc<Shared>,
     info: Arc<Info>,
-    decoder: Box<dyn VideoDecoder>,
+    /// None after a failure, until a group begins.
+    opened: Option<Opened>,
+    strikes: u32,
     in_flight: BTreeMap<i64, InFlight>,
     pictures: Vec<Picture>,
+    lengths: Lengths,
+    /// A picture that waits for the next to know how long it is shown.
+    held: Option<Decoded>,
     /// When the last fragment arrived.
     arrived: Duration,
+    report: Report,
 }
 
 impl Worker {
-    pub(super) fn new(shared: Arc<Shared>, info: Arc<Info>, decoder: Box<dyn VideoDecoder>) -> Self {
-        Self { shared, info, decoder, in_flight: BTreeMap::new(), pictures: Vec::new(), arrived: Duration::ZERO }
+    pub(super) fn new(shared: Arc<Shared>, info: Arc<Info>, opened: Opened) -> Self {
+        Self {
+            shared,
+            info,
+            opened: Some(opened),
+            strikes: 0,
+            in_flight: BTreeMap::new(),
+            pictures: Vec::new(),
+            lengths: Lengths::default(),
+            held: None,
+            arrived: Duration::ZERO,
+            report: Report::new(),
+        }
     }
 
     pub(super) fn run(mut self) {
         while let Some(job) = self.next_job() {
-            let done = match job {
+            match job {
                 Job::Fragment(fragment) => self.fragment(&fragment),
-                Job::Gap => self.flush(),
-                Job::End => {
-                    let done = self.flush();
-                    self.shared.state().end();
-                    done
+                Job::Gap(since) => {
+                    self.arrived = since.unwrap_or(self.arrived);
+                    self.flush();
                 }
-            };
-            if let Err(reason) = done {
-                tracing::warn!(%reason, "the decoder has failed");
-                self.shared.state().fail(reason);
             }
             self.shared.pictures.notify_all();
             self.shared.progress.notify_waiters();
@@ -82,54 +126,108 @@ impl Worker {
         }
     }
 
-    fn fragment(&mut self, fragment: &Fragment) -> Result<(), String> {
-        if fragment.info().init != self.info.init {
-            self.flush()?;
-            self.decoder = open(fragment.info()).map_err(|error| error.to_string())?;
-            self.info = fragment.info().clone();
-        }
+    fn fragment(&mut self, fragment: &Fragment) {
         self.arrived = fragment.arrived();
-        for (index, timed) in fragment.timed_samples().enumerate() {
-            let TimedSample { sample, presentation_time, .. } = timed;
-            let Some(bytes) = fragment.payload.contiguous(sample.offset, sample.size) else { continue };
-            let scale = presentation_time.scale();
-            let starts_group = index == 0 && fragment.starts_group();
-            let duration = Time::new(i64::from(sample.duration), scale);
-            self.in_flight
-                .insert(presentation_time.ticks(), InFlight { fragment: fragment.clone(), duration, starts_group });
-            while self.in_flight.len() > IN_FLIGHT {
-                self.in_flight.pop_first();
-            }
-            let began = Instant::now();
-            let decoded = self.decoder.decode(&bytes, presentation_time, &mut self.pictures);
-            metrics::histogram!("millrace_decode_seconds").record(began.elapsed().as_secs_f64());
-            match decoded {
-                Ok(()) => {}
-                Err(DecodeError::AwaitingKeyframe { .. }) => {
-                    metrics::counter!("millrace_decode_skipped_total").increment(1);
-                }
-                Err(error @ DecodeError::Damaged { .. }) => {
-                    metrics::counter!("millrace_decode_damaged_total").increment(1);
-                    tracing::debug!(%error, "an access unit is damaged");
-                }
-                Err(error) => return Err(error.to_string()),
-            }
-            self.publish();
+        if fragment.info().init != self.info.init {
+            self.flush();
+            self.info = fragment.info().clone();
+            self.strikes = 0;
+            self.renew();
+        } else if self.opened.is_none() && fragment.starts_group() && self.strikes <= STRIKES {
+            self.renew();
         }
-        Ok(())
+        for (index, timed) in fragment.timed_samples().enumerate() {
+            let Some(bytes) = fragment.payload.contiguous(timed.sample.offset, timed.sample.size) else { continue };
+            self.sample(fragment, index == 0 && fragment.starts_group(), &timed, &bytes);
+        }
     }
 
-    fn flush(&mut self) -> Result<(), String> {
-        self.decoder.flush(&mut self.pictures).map_err(|error| error.to_string())?;
+    fn sample(&mut self, fragment: &Fragment, starts_group: bool, timed: &TimedSample, bytes: &[u8]) {
+        let Some(Opened { decoder, disposable }) = &mut self.opened else {
+            self.report.passed_over.increment(1);
+            return;
+        };
+        let time = timed.presentation_time;
+        self.lengths.sample(&timed.sample);
+        let in_flight = InFlight {
+            fragment: fragment.clone(),
+            duration: Time::new(i64::from(timed.sample.duration), time.scale()),
+            starts_group,
+            discardable: timed.sample.marks.discardable || disposable.is(bytes),
+        };
+        self.in_flight.insert(time.ticks(), in_flight);
+        while self.in_flight.len() > IN_FLIGHT {
+            self.in_flight.pop_first();
+        }
+        let began = Instant::now();
+        let decoded = decoder.decode(bytes, time, &mut self.pictures);
+        self.report.seconds.record(began.elapsed().as_secs_f64());
+        match decoded {
+            Ok(()) => {}
+            Err(DecodeError::AwaitingKeyframe { .. }) => {
+                self.in_flight.remove(&time.ticks());
+                self.report.passed_over.increment(1);
+            }
+            Err(error @ (DecodeError::Damaged { .. } | DecodeError::SizeChanged { .. })) => {
+                self.in_flight.remove(&time.ticks());
+                self.report.damaged.increment(1);
+                tracing::debug!(%error, "an access unit is damaged");
+            }
+            Err(error) => {
+                self.publish();
+                self.failed(&error.to_string());
+                return;
+            }
+        }
         self.publish();
+    }
+
+    fn flush(&mut self) {
+        if let Some(opened) = &mut self.opened {
+            let flushed = opened.decoder.flush(&mut self.pictures);
+            self.publish();
+            if let Err(error) = flushed {
+                self.failed(&error.to_string());
+            }
+        }
+        if let Some(held) = self.held.take() {
+            self.release(held);
+        }
         self.in_flight.clear();
-        Ok(())
+    }
+
+    /// Opens a decoder for what the track is now.
+    fn renew(&mut self) {
+        match open(&self.info) {
+            Ok(opened) => {
+                self.opened = Some(opened);
+                self.shared.state().recover();
+            }
+            Err(error) => {
+                self.strikes = STRIKES;
+                self.failed(&error.to_string());
+            }
+        }
+    }
+
+    /// The decoder can do no more: another takes its place with the next group, or with the next header.
+    fn failed(&mut self, reason: &str) {
+        self.opened = None;
+        self.in_flight.clear();
+        self.strikes += 1;
+        self.report.failed.increment(1);
+        tracing::warn!(reason, strikes = self.strikes, "a decoder has failed");
+        if self.strikes > STRIKES {
+            self.shared.state().fail(self.info.init.clone(), reason.to_owned());
+        }
     }
 
     /// Puts the pictures that have come out into the ring.
     fn publish(&mut self) {
         for picture in std::mem::take(&mut self.pictures) {
-            let Some(from) = self.in_flight.remove(&picture.time().ticks()) else { continue };
+            let ticks = picture.time().ticks();
+            let Some(from) = self.in_flight.remove(&ticks) else { continue };
+            self.strikes = 0;
             let captured_at = from.fragment.captured_at.map(|captured| {
                 let later = picture.time() - from.fragment.presentation_time;
                 captured + later.to_duration()
@@ -138,29 +236,49 @@ impl Worker {
             let decoded = Decoded {
                 fragment: place.sequence,
                 group: place.group,
+                epoch: place.epoch,
                 starts_group: from.starts_group,
+                discardable: from.discardable,
                 duration: from.duration,
                 captured_at,
                 arrived: self.arrived,
                 picture,
+                sizes: super::scaled::Sizes::default(),
             };
-            if !self.push(decoded) {
-                return;
-            }
+            self.follow(decoded);
         }
     }
 
-    /// Waits for room, within reason. False where the decoder is to stop.
-    fn push(&self, decoded: Decoded) -> bool {
-        let bytes = decoded.picture.size().bytes();
+    /// Lets the picture go that waits for this one, and this one, where it need not wait as well.
+    fn follow(&mut self, decoded: Decoded) {
+        if let Some(mut held) = self.held.take() {
+            if held.epoch == decoded.epoch {
+                held.duration = lengths::until(held.picture.time(), held.duration, decoded.picture.time());
+            }
+            self.release(held);
+        }
+        if self.lengths.waits_for_next() {
+            self.held = Some(decoded);
+        } else {
+            self.push(decoded);
+        }
+    }
+
+    fn release(&self, held: Decoded) {
+        self.push(Decoded { arrived: self.arrived, ..held });
+    }
+
+    /// Waits for room, within reason.
+    fn push(&self, decoded: Decoded) {
+        let size = decoded.picture.size();
         let deadline = Instant::now() + PATIENCE;
         let mut state = self.shared.state();
         loop {
             if state.is_stopped() {
-                return false;
+                return;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if state.has_room(bytes, !left.is_zero()) {
+            if state.has_room(size, !left.is_zero()) {
                 state.push(decoded);
                 break;
             }
@@ -169,6 +287,5 @@ impl Worker {
         }
         drop(state);
         self.shared.pictures.notify_all();
-        true
     }
 }

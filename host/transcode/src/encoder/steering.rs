@@ -13,7 +13,7 @@ pub enum Steering {
     Keyframe,
     /// A new target from here on, in bits per second.
     Bitrate(u32),
-    /// The picture is left out; the one before it lasts longer.
+    /// The picture is left out; the one before it lasts longer. Never the first of a group.
     Skip,
 }
 
@@ -54,6 +54,11 @@ impl Schedule {
             Steering::Skip => orders.skip = true,
         }
         Ok(())
+    }
+
+    /// True where the picture presented at `time` is to be left out, as far as is known now.
+    pub(super) fn skips(&self, time: Time) -> bool {
+        self.0.get(&time).is_some_and(|orders| orders.skip)
     }
 
     /// What is to be done at the picture presented at `time`. A bitrate set for a picture that never came counts from the next.

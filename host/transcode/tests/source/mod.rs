@@ -37,36 +37,46 @@ pub(crate) fn ladder(renditions: &[Arc<Rendition>]) -> Ladder {
     }
 }
 
-/// A publisher of 320x180 pictures with a bright square that moves.
+/// A publisher of pictures with a bright square that moves.
 pub(crate) struct Source {
     pub(crate) publisher: Publisher,
     pub(crate) producer: Producer,
+    size: Size,
     encoder: Box<dyn VideoEncoder>,
     writer: ChunkWriter,
-    time: i64,
-    frame: i64,
+    /// Of the next picture, in ticks.
+    pub(crate) time: i64,
+    pub(crate) frame: i64,
+    /// Every so many pictures one is a keyframe.
+    pub(crate) gop: i64,
+    /// Every so many pictures all but the first are marked as ones that nothing depends on.
+    pub(crate) needed: i64,
     ready: Vec<Media>,
 }
 
 impl Source {
     pub(crate) fn new(bus: &Bus) -> Self {
+        Self::of_size(bus, 320, 180)
+    }
+
+    pub(crate) fn of_size(bus: &Bus, width: u32, height: u32) -> Self {
         let publisher = bus.publish(&BroadcastName::new("live/test").unwrap()).unwrap();
         let offset = publisher.offset(Time::zero(SCALE));
-        let mut encoder = encoder();
-        let mut packets = Vec::new();
-        // The headers are known only after a picture; it is encoded again as the first.
-        encoder.encode(&picture(0, Time::zero(SCALE)), Time::zero(SCALE), true, &mut packets).unwrap();
-        let info = InitSettings {
-            track_id: 1,
-            timescale: SCALE,
-            format: Format::Video { width: 320, height: 180, frame_rate: None },
-            config: CodecConfig::Avc(encoder.config().unwrap().record.clone()),
-            language: None,
-            bitrate: None,
-        };
-        let producer = publisher.create_track(TrackName::new("video").unwrap(), info.info().unwrap()).unwrap();
+        let size = Size::new(width, height).unwrap();
+        let (encoder, info) = coded(size);
+        let producer = publisher.create_track(TrackName::new("video").unwrap(), info).unwrap();
         let time = offset * i64::from(SCALE.get());
-        Self { publisher, producer, encoder, writer: ChunkWriter::new(1), time, frame: 0, ready: Vec::new() }
+        let writer = ChunkWriter::new(1);
+        Self { publisher, producer, size, encoder, writer, time, frame: 0, gop: 10, needed: 1, ready: Vec::new() }
+    }
+
+    /// From the next picture on, which begins a group, the pictures have another size.
+    pub(crate) fn change_size(&mut self, width: u32, height: u32) {
+        self.size = Size::new(width, height).unwrap();
+        let (encoder, info) = coded(self.size);
+        self.encoder = encoder;
+        self.producer.set_info(info);
+        self.frame = (self.frame + self.gop - 1) / self.gop * self.gop;
     }
 
     /// Writes so many pictures, each tenth one a keyframe; gives their fragments.
@@ -74,36 +84,59 @@ impl Source {
         (0..pictures).map(|_| self.write_one()).collect()
     }
 
-    fn write_one(&mut self) -> Fragment {
+    pub(crate) fn write_one(&mut self) -> Fragment {
+        let media = self.next();
+        self.producer.write(media).unwrap()
+    }
+
+    /// The next picture, not written.
+    pub(crate) fn next(&mut self) -> Media {
         let time = Time::new(self.time, SCALE);
         let duration = if self.frame % 4 == 3 { 2 * FRAME } else { FRAME };
         let mut packets = Vec::new();
-        self.encoder.encode(&picture(self.frame, time), time, self.frame % 10 == 0, &mut packets).unwrap();
+        let keyframe = self.frame % self.gop == 0;
+        self.encoder.encode(&picture(self.size, self.frame, time), time, keyframe, &mut packets).unwrap();
         for packet in packets {
-            let marks = Marks { keyframe: packet.keyframe, independent: packet.keyframe, discardable: false };
+            let discardable = self.frame % self.needed != 0;
+            let marks = Marks { keyframe: packet.keyframe, independent: packet.keyframe, discardable };
             let coded = Packet { data: packet.data, duration: duration as u32, composition_offset: 0, marks };
             let captured = Some(Duration::from_millis(1_700_000_000_000 + self.frame as u64));
             self.ready.push(self.writer.chunk(packet.time, [coded], captured).unwrap());
         }
         self.time += duration;
         self.frame += 1;
-        self.producer.write(self.ready.remove(0)).unwrap()
+        self.ready.remove(0)
     }
 }
 
-fn encoder() -> Box<dyn VideoEncoder> {
-    let settings = VideoSettings { bitrate: Some(500_000), ..VideoSettings::new(VideoCodec::H264, 320, 180) };
-    open_video_encoder(&settings).unwrap()
+/// An encoder for pictures of a size, and the track of what it makes.
+fn coded(size: Size) -> (Box<dyn VideoEncoder>, Info) {
+    let (width, height) = (size.width(), size.height());
+    let settings = VideoSettings { bitrate: Some(500_000), ..VideoSettings::new(VideoCodec::H264, width, height) };
+    let mut encoder = open_video_encoder(&settings).unwrap();
+    // The headers are known only after a picture; it is encoded again as the first.
+    let mut packets = Vec::new();
+    let zero = Time::zero(SCALE);
+    encoder.encode(&picture(size, 0, zero), zero, true, &mut packets).unwrap();
+    let info = InitSettings {
+        track_id: 1,
+        timescale: SCALE,
+        format: Format::Video { width, height, frame_rate: None },
+        config: CodecConfig::Avc(encoder.config().unwrap().record.clone()),
+        language: None,
+        bitrate: None,
+    };
+    (encoder, info.info().unwrap())
 }
 
-/// A grey picture with a bright square of 40 pixels, whose place tells the frame.
-fn picture(frame: i64, time: Time) -> Picture {
-    let size = Size::new(320, 180).unwrap();
+/// A grey picture with a bright square of an eighth of its width, whose place tells the frame.
+fn picture(size: Size, frame: i64, time: Time) -> Picture {
+    let (width, height) = (size.width() as usize, size.height() as usize);
     let mut data = vec![128; size.bytes()];
-    data[..320 * 180].fill(60);
-    let left = (frame * 8 % 280) as usize;
-    for row in data[..320 * 180].chunks_mut(320).skip(60).take(40) {
-        row[left..left + 40].fill(220);
+    data[..width * height].fill(60);
+    let left = (frame * 8 % 280) as usize * width / 320;
+    for row in data[..width * height].chunks_mut(width).skip(height / 3).take(height * 2 / 9) {
+        row[left..left + width / 8].fill(220);
     }
     Picture::from_i420(size, time, data).unwrap()
 }

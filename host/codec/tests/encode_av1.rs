@@ -173,8 +173,6 @@ fn bitrate_holds_over_groups_of_a_second_and_the_picture_holds_its_floor() {
             let packets = encode(&mut *encoder, &source, |i| i % 30 == 0);
             let quality = psnr(decoded(&muxed(&*encoder, &packets).1, size(&at(1))).iter().zip(&source));
             let ratio = bits_per_second(&packets, 30.0) / f64::from(bitrate);
-            let each: Vec<u32> = packets.chunks(30).map(|group| bits_per_second(group, 30.0) as u32 / 1000).collect();
-            println!("{each:?} {library:?} {bitrate}: {ratio:.3} {quality:.1}");
             assert!((0.8..=1.2).contains(&ratio), "{library:?}: {ratio:.2} of {bitrate} bit/s");
             assert!(quality > floor && quality > last, "{library:?} {bitrate}: {quality:.1} dB");
             last = quality;
@@ -199,7 +197,6 @@ fn a_bitrate_set_later_holds_from_the_next_keyframe_with_the_same_headers() {
         assert_eq!(keyframes(&packets), [0, 30, 60, 90, 120, 150]);
         let (before, after) = packets.split_at(90);
         let (before, after) = (bits_per_second(before, 30.0), bits_per_second(after, 30.0));
-        println!("{library:?} {before:.0} {after:.0}");
         assert!(before < 150_000.0 * 1.35 && after > 450_000.0 * 0.7, "{library:?}: {before:.0}, then {after:.0}");
         let pictures = decoded(&muxed(&*encoder, &packets).1, size(&settings));
         assert_eq!(pictures.len(), source.len());
@@ -216,7 +213,6 @@ fn bitrate_follows_the_times_of_the_pictures_where_the_hint_is_wrong() {
         let mut encoder = open_video_encoder(&settings).unwrap();
         let packets = encode(&mut *encoder, &source, |i| i % 20 == 0);
         let ratio = bits_per_second(&packets[40..], 10.0) / 250_000.0;
-        println!("{library:?} {ratio:.3}");
         assert!((0.7..=1.3).contains(&ratio), "{library:?}: {ratio:.2} at ten pictures a second");
     }
 }

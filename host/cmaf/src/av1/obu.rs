@@ -24,6 +24,18 @@ impl Obu<'_> {
     pub const FRAME: u8 = 6;
     /// `OBU_PADDING`.
     pub const PADDING: u8 = 15;
+
+    /// True where a frame begins, AV1 5.9 and 5.10.
+    pub const fn begins_frame(&self) -> bool {
+        matches!(self.kind, Self::FRAME_HEADER | Self::FRAME)
+    }
+
+    /// True where a frame begins that is shown and needs no other: a key frame, AV1 5.9.2. `reduced` is the
+    /// [`reduced_still_picture`](super::SequenceHeader::reduced_still_picture) of its sequence.
+    pub fn begins_shown_key_frame(&self, reduced: bool) -> bool {
+        // show_existing_frame 0, frame_type KEY_FRAME, show_frame 1
+        self.begins_frame() && (reduced || self.payload.first().is_some_and(|first| first >> 4 == 0b0001))
+    }
 }
 
 /// The OBUs of a temporal unit, a sample or an `av1C`. One that says no size reaches to the end.
@@ -85,6 +97,16 @@ mod tests {
         assert_eq!(found[1].payload, [0xaa]);
         assert_eq!((found[2].whole, found[2].payload), (&unit[5..10], &[1, 2][..]), "with an extension");
         assert_eq!(found[3].payload, [9], "without a size, to the end");
+    }
+
+    #[test]
+    fn shown_key_frames_are_told_from_others() {
+        let obu = |bytes: &'static [u8]| obus(bytes).next().unwrap().unwrap();
+        assert!(obu(&[0x32, 1, 0x10]).begins_shown_key_frame(false));
+        assert!(!obu(&[0x32, 1, 0x30]).begins_shown_key_frame(false), "an inter frame");
+        assert!(obu(&[0x32, 1, 0x30]).begins_shown_key_frame(true));
+        assert!(!obu(&[0x0a, 1, 0x10]).begins_shown_key_frame(true), "no frame");
+        assert!(!obu(&[0x32, 0]).begins_shown_key_frame(false), "an empty one");
     }
 
     #[test]

@@ -69,6 +69,7 @@ mod tests {
                 level: 1,
                 high_tier: false,
                 still_picture: false,
+                reduced_still_picture: false,
                 max_width: 640,
                 max_height: 360,
                 bit_depth: 8,

@@ -25,6 +25,8 @@ pub struct SequenceHeader {
     pub high_tier: bool,
     /// `still_picture`.
     pub still_picture: bool,
+    /// `reduced_still_picture_header`: every frame is a shown key frame, and does not say so.
+    pub reduced_still_picture: bool,
     /// `max_frame_width_minus_1` and one.
     pub max_width: u32,
     /// `max_frame_height_minus_1` and one.
@@ -68,6 +70,7 @@ impl SequenceHeader {
             level,
             high_tier,
             still_picture,
+            reduced_still_picture: reduced,
             max_width,
             max_height,
             bit_depth: colour.bit_depth,
@@ -269,6 +272,7 @@ mod tests {
             level: 13,
             high_tier: true,
             still_picture: false,
+            reduced_still_picture: false,
             max_width: 3840,
             max_height: 2048,
             bit_depth: 12,
@@ -302,7 +306,7 @@ mod tests {
             (0, 2),
         ]);
         let read = SequenceHeader::read(&payload).unwrap();
-        assert!(read.still_picture && read.full_range && read.colour.is_none());
+        assert!(read.still_picture && read.reduced_still_picture && read.full_range && read.colour.is_none());
         assert_eq!((read.level, read.max_width, read.max_height, read.bit_depth), (8, 64, 32, 8));
     }
 

@@ -159,6 +159,7 @@ mod tests {
             level: 4,
             high_tier: false,
             still_picture: false,
+            reduced_still_picture: false,
             max_width: 640,
             max_height: 360,
             bit_depth: 8,

@@ -1,6 +1,7 @@
 //! `AV1CodecConfigurationRecord`, AV1 Codec ISO Media File Format Binding 2.3.3.
 
-use super::obu::{ObuKind, split};
+use millrace_cmaf::av1::{Obu, obus};
+
 use super::sequence::{Sequence, refuse};
 use crate::config::{ConfigError, Reader};
 use crate::decode::DecodeError;
@@ -31,10 +32,10 @@ impl Av1Config {
             (true, true) => 12,
         };
         refuse(depth, flag(4), (flag(3), flag(2)))?;
-        for unit in split(reader.rest()) {
-            let unit = unit.map_err(ConfigError::Sequence)?;
-            if unit.kind == ObuKind::SequenceHeader {
-                return Ok(Self { header: unit.bytes.to_vec(), sequence: Sequence::parse(unit.payload)? });
+        for unit in obus(reader.rest()) {
+            let unit = unit.map_err(|error| ConfigError::Sequence(error.to_string()))?;
+            if unit.kind == Obu::SEQUENCE_HEADER {
+                return Ok(Self { header: unit.whole.to_vec(), sequence: Sequence::parse(unit.payload)? });
             }
         }
         Err(ConfigError::Missing("sequence header").into())

@@ -3,11 +3,11 @@
 use std::num::NonZero;
 use std::thread::available_parallelism;
 
+use millrace_cmaf::av1::{Obu, obus};
 use millrace_media::time::Time;
 use re_rav1d::dav1d::{Decoder, Error, Picture as Frame, PixelLayout, PlanarImageComponent as Component, Settings};
 
 use super::config::Av1Config;
-use super::obu::{ObuKind, split};
 use super::sequence::Sequence;
 use crate::decode::{DecodeError, MAX_SAMPLE, VideoDecoder, check_size};
 use crate::picture::{Colour, Picture, Size};
@@ -43,18 +43,14 @@ impl Av1Decoder {
             return Err(DecodeErrorOr::Damaged(format!("{} bytes (expected <= {MAX_SAMPLE})", sample.len())));
         }
         let (mut sequence, mut keyframe, mut frames) = (self.sequence, false, 0);
-        for unit in split(sample) {
-            let unit = unit.map_err(DecodeErrorOr::Damaged)?;
-            match unit.kind {
-                ObuKind::SequenceHeader => {
-                    sequence = Sequence::parse(unit.payload)?;
-                    check_size(self.sequence.size, sequence.size)?;
-                }
-                ObuKind::Frame => {
-                    keyframe |= frames == 0 && unit.is_shown_key_frame(sequence.reduced);
-                    frames += 1;
-                }
-                ObuKind::Other => {}
+        for unit in obus(sample) {
+            let unit = unit.map_err(|error| DecodeErrorOr::Damaged(error.to_string()))?;
+            if unit.kind == Obu::SEQUENCE_HEADER {
+                sequence = Sequence::parse(unit.payload)?;
+                check_size(self.sequence.size, sequence.size)?;
+            } else if unit.begins_frame() {
+                keyframe |= frames == 0 && unit.begins_shown_key_frame(sequence.reduced);
+                frames += 1;
             }
         }
         if frames == 0 {

@@ -116,7 +116,8 @@ pub enum Speed {
 /// In every case: no periodic keyframes, no scene-change detection, no reordering: one packet for one picture, in the order they
 /// went in. H.264 is of High profile with CABAC and one reference picture; AV1 of Main profile, 8 bits.
 ///
-/// To do 640x360 at 30 pictures a second live, rav1e needs `draft` and two threads; SVT-AV1 does it with any speed and one thread.
+/// To do 640x360 at 30 pictures a second live, rav1e needs `draft` and two threads; SVT-AV1 does it
+/// with one thread, and 1280x720 with `draft`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VideoSettings {
     /// The coding format.

@@ -1,11 +1,23 @@
-//! From samples of sound to packets.
+//! Sound: from packets to samples, to another rate and another number of channels, and back to packets.
+//!
+//! [`AudioDecoder`] and [`AudioEncoder`] are what video's are: backends stand behind [`open_audio_decoder`] and
+//! [`open_audio_encoder`]. Samples are interleaved `f32`. Sound of more than two channels is not decoded.
 
+mod aac;
+mod decode;
+mod mix;
 mod opus;
+mod resample;
+mod settings;
 
 use bytes::Bytes;
 use millrace_media::time::Time;
 
+pub use decode::{AudioDecodeError, AudioDecoder, open_audio_decoder};
+pub use mix::mix;
 pub use opus::OpusEncoder;
+pub use resample::{ResampleError, Resampler};
+pub use settings::{AudioCodec, AudioSettings};
 
 /// One packet of sound.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +43,13 @@ pub struct AudioConfig {
     pub pre_skip: u16,
 }
 
+impl AudioConfig {
+    /// The configuration as it stands in a sample entry: the body of `dOps`.
+    pub fn record(&self) -> Bytes {
+        opus::write_header(self)
+    }
+}
+
 /// Encodes samples into one audio track.
 pub trait AudioEncoder: Send {
     /// Takes any number of whole interleaved samples, in the range -1 to 1, and appends the packets that are complete to `out`.
@@ -52,6 +71,9 @@ pub trait AudioEncoder: Send {
 /// Why there is no packet, or no encoder.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AudioError {
+    /// No such coding format.
+    #[error("unknown audio codec {0:?} (expected \"opus\")")]
+    Codec(String),
     /// Channels out of range.
     #[error("invalid number of channels {0} (expected 1 or 2)")]
     Channels(u8),
@@ -74,4 +96,18 @@ pub enum AudioError {
         /// What it said.
         reason: String,
     },
+}
+
+/// Opens an encoder of samples at 48 kHz, the first of which is presented at `start`.
+///
+/// # Errors
+/// [`AudioError::Channels`] and [`AudioError::Bitrate`] out of range, [`AudioError::Backend`] where the library fails.
+pub fn open_audio_encoder(
+    settings: &AudioSettings,
+    channels: u8,
+    start: Time,
+) -> Result<Box<dyn AudioEncoder>, AudioError> {
+    match settings.codec {
+        AudioCodec::Opus => Ok(Box::new(OpusEncoder::new(channels, settings.bitrate, start)?)),
+    }
 }

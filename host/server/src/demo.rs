@@ -11,10 +11,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use bytes::{BufMut, BytesMut};
 use millrace_cmaf::CodecConfig;
 use millrace_cmaf::write::{ChunkWriter, InitSettings, Packet};
-use millrace_codec::audio::{AudioConfig, AudioEncoder, OpusEncoder};
+use millrace_codec::audio::{AudioEncoder, OpusEncoder};
 use millrace_codec::{Size, VideoCodec, VideoEncoder, VideoSettings, open_video_encoder};
 use millrace_media::fragment::Marks;
 use millrace_media::track::{Format, Producer};
@@ -116,7 +115,7 @@ impl Source {
             track_id: 1,
             timescale: AUDIO_SCALE,
             format: Format::Audio { sample_rate: SAMPLE_RATE, channels: u16::from(config.channels) },
-            config: CodecConfig::Opus(opus_specific_box(config)),
+            config: CodecConfig::Opus(config.record()),
             language: None,
             bitrate: Some(AUDIO_BITRATE),
         };
@@ -205,16 +204,4 @@ impl Source {
         }
         Ok(())
     }
-}
-
-/// The body of `dOps` (Encapsulation of Opus in ISO BMFF, 4.3.2) of a stream of mapping family 0.
-fn opus_specific_box(config: AudioConfig) -> bytes::Bytes {
-    let mut body = BytesMut::with_capacity(11);
-    body.put_u8(0);
-    body.put_u8(config.channels);
-    body.put_u16(config.pre_skip);
-    body.put_u32(config.sample_rate);
-    body.put_i16(0);
-    body.put_u8(0);
-    body.freeze()
 }

@@ -1,4 +1,4 @@
-//! Native video encoders, as a transcoder sees them.
+//! Native encoders of video, as a transcoder sees them, and the way to those of [sound](crate::sound).
 //!
 //! An encoder makes one track, the *rung*, from a source's pictures, on a thread of its own. What it is asked for and cannot do:
 //!
@@ -26,6 +26,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use millrace_codec::audio::AudioSettings;
 use millrace_codec::{VideoSettings, open_video_encoder};
 use millrace_media::clock::Clock;
 use millrace_media::track::Track;
@@ -35,6 +36,7 @@ use tokio::sync::watch;
 use crate::decode::{Decoders, ReaderId, SourceDecoder};
 use crate::ladder::{Economy, Rendition};
 use crate::output::{Output, OutputError, Outputs};
+use crate::sound::{AudioEncoder, Sounds};
 use crate::stats::{Counters, Meter};
 use attention::{Attention, Situation, Verdict};
 use coder::{Coder, Opener};
@@ -101,6 +103,7 @@ struct Shared {
     wiring: Wiring,
     opener: Opener,
     open: Mutex<HashMap<String, VideoEncoder>>,
+    sounds: Sounds,
 }
 
 impl Encoders {
@@ -110,7 +113,8 @@ impl Encoders {
 
     /// Encoders with backends of another make.
     fn with_opener(wiring: Wiring, opener: Opener) -> Self {
-        Self(Arc::new(Shared { wiring, opener, open: Mutex::default() }))
+        let sounds = Sounds::new(&wiring);
+        Self(Arc::new(Shared { wiring, opener, open: Mutex::default(), sounds }))
     }
 
     fn open_now(&self) -> MutexGuard<'_, HashMap<String, VideoEncoder>> {
@@ -160,6 +164,25 @@ impl Encoders {
         Ok(encoder)
     }
 
+    /// What the transcoder's rendition wants of its sound; none where it works for no rendition or its track is no sound, where the
+    /// source's own sound goes with the rendition, or the source's pictures, as far as they are known, are smaller than it.
+    pub fn configured_audio(&self) -> Option<AudioSettings> {
+        self.0.sounds.configured()
+    }
+
+    /// Opens the encoder of sound of the output track `name`, or finds the one that an earlier instance opened.
+    ///
+    /// # Errors
+    /// Where the name is taken, the settings are out of range, or nothing here decodes the source as it is now.
+    pub fn open_audio(&self, name: &str, settings: AudioSettings) -> Result<AudioEncoder, EncodeError> {
+        self.0.sounds.open(name, settings)
+    }
+
+    /// The encoders of sound that are open.
+    pub(crate) fn all_audio(&self) -> Vec<AudioEncoder> {
+        self.0.sounds.all()
+    }
+
     /// The encoders that are open.
     pub(crate) fn all(&self) -> Vec<VideoEncoder> {
         self.open_now().values().cloned().collect()
@@ -180,6 +203,7 @@ impl Encoders {
             // An error means that the thread's end of the channel is gone, which is what is waited for.
             let _ = running.wait_for(|running| !running).await;
         }
+        self.0.sounds.finish().await;
     }
 }
 

@@ -13,6 +13,7 @@ pub mod ladder;
 pub mod native;
 pub mod output;
 mod runner;
+pub mod sound;
 pub mod stats;
 
 pub use ladder::{Economy, Ladder, Relief, Rendition, Sound};

@@ -47,6 +47,11 @@ impl Outputs {
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The broadcast that the outputs are tracks of.
+    pub(crate) fn broadcast(&self) -> &Broadcast {
+        &self.0.broadcast
+    }
+
     /// Opens an output track, or finds the one of this name that an earlier instance opened.
     ///
     /// # Errors

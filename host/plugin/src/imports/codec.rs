@@ -1,14 +1,14 @@
-//! `interface codec`: native encoders and what they are asked for.
+//! `interface codec`: native encoders of pictures and what they are asked for; renditions.
 
 use std::sync::Arc;
 
 use millrace_codec::{Quality, SettingsError, Speed, VideoCodec, VideoSettings};
 use millrace_media::Time;
 use millrace_transcode::encoder::{EncodeError, Steering, VideoEncoder};
-use millrace_transcode::ladder::{Rendition, Sound};
+use millrace_transcode::ladder::Rendition;
 use wasmtime::component::Resource;
 
-use super::{FragmentHandle, Outcome};
+use super::{AudioSettingsHandle, FragmentHandle, Outcome};
 use crate::bindings::millrace::plugin::codec::{Host, HostRendition, HostVideoEncoder, HostVideoSettings};
 use crate::bindings::millrace::plugin::types::Error;
 use crate::state::State;
@@ -105,11 +105,11 @@ impl HostRendition for State {
         Ok(configured.map(|settings| self.table.push(SettingsHandle(settings))).transpose()?)
     }
 
-    fn audio_bitrate(&mut self, rendition: Resource<RenditionHandle>) -> wasmtime::Result<u32> {
-        Ok(match self.table.get(&rendition)?.0.audio {
-            Sound::Source => 0,
-            Sound::Opus { bitrate } => bitrate,
-        })
+    fn audio(&mut self, rendition: Resource<RenditionHandle>) -> wasmtime::Result<Option<Resource<AudioSettingsHandle>>> {
+        self.table.get(&rendition)?;
+        let configured = self.context().and_then(|context| context.encoders.configured_audio());
+        // As for the pictures.
+        Ok(configured.map(|settings| self.table.push(AudioSettingsHandle(settings))).transpose()?)
     }
 
     fn drop(&mut self, rendition: Resource<RenditionHandle>) -> wasmtime::Result<()> {
@@ -129,13 +129,12 @@ impl HostVideoEncoder for State {
 
     async fn submit(&mut self, encoder: Resource<EncoderHandle>, source: Resource<FragmentHandle>) -> Outcome<()> {
         self.clock.stop();
-        let handle = self.table.get(&source)?;
-        let done = if handle.is_changed() {
-            Err(Error::Invalid("a copy with an event cannot be encoded: submit the source's fragment".into()))
-        } else {
-            let fragment = handle.source()?.clone();
-            let encoder = self.table.get(&encoder)?.0.clone();
-            encoder.submit(&fragment).await.map_err(Error::from)
+        let done = match self.table.get(&source)?.to_be_encoded()? {
+            Ok(fragment) => {
+                let encoder = self.table.get(&encoder)?.0.clone();
+                encoder.submit(&fragment).await.map_err(Error::from)
+            }
+            Err(error) => Err(error),
         };
         self.clock.start();
         Ok(done)

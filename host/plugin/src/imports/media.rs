@@ -52,9 +52,13 @@ impl FragmentHandle {
         }
     }
 
-    /// True of a changed copy.
-    pub(crate) fn is_changed(&self) -> bool {
-        self.changed.is_some()
+    /// The source's fragment, to be encoded: decoders read it from the source's track, where a changed copy is not.
+    pub(crate) fn to_be_encoded(&self) -> Outcome<Fragment> {
+        if self.changed.is_some() {
+            let text = "a copy with an event cannot be encoded: submit the source's fragment";
+            return Ok(Err(Error::Invalid(text.into())));
+        }
+        Ok(Ok(self.source()?.clone()))
     }
 }
 

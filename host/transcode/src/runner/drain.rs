@@ -170,6 +170,11 @@ impl Drain {
                 self.counters.dropped(1);
             }
         }
+        for encoder in self.encoders.all_audio() {
+            if encoder.submit(fragment).await.is_err() {
+                self.counters.dropped(1);
+            }
+        }
         for output in self.outputs.all().into_iter().filter(|output| output.is_like_source()) {
             // A refusal is counted by the output itself.
             let _ = output.write(fragment.place().group, fragment.media().clone());

@@ -1,0 +1,170 @@
+//! Native encoders of sound, as a transcoder sees them.
+//!
+//! Each decodes the source's track itself, which costs a small part of what encoding does, and brings it to Opus at 48 kHz on a
+//! thread of its own. Two renditions of the same bitrate are two encoders: each has a track of its own.
+//!
+//! What comes out stands where the source's sound does, to the sample (see [`timeline`]), in chunks of about 100 ms in the source's
+//! groups (see [`chunks`]). Encoder delay is taken off the times, as it is of every track here, and stands in the header as Opus's
+//! pre-skip: the first packets begin by so much before the source's first sample.
+
+mod chunks;
+mod rung;
+mod timeline;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use millrace_codec::audio::{AudioCodec, AudioDecodeError, AudioDecoder, AudioError, AudioSettings, open_audio_decoder};
+use millrace_media::Fragment;
+use millrace_media::track::{Info, Kind, Track};
+use tokio::sync::{mpsc, watch};
+
+use crate::encoder::{EncodeError, Wiring};
+use crate::ladder::{Rendition, Sound};
+use crate::output::Outputs;
+use crate::stats::Counters;
+
+/// How many fragments may wait to be encoded. When it is full a submission waits: the transcoder falls behind and is told of the gap,
+/// and the source is never delayed.
+const QUEUE: usize = 32;
+
+/// The encoders of sound of one transcoder.
+pub(crate) struct Sounds {
+    track: Track,
+    rendition: Option<Arc<Rendition>>,
+    outputs: Outputs,
+    counters: Arc<Counters>,
+    open: Mutex<HashMap<String, AudioEncoder>>,
+}
+
+impl Sounds {
+    pub(crate) fn new(wiring: &Wiring) -> Self {
+        Self {
+            track: wiring.track.clone(),
+            rendition: wiring.rendition.clone(),
+            outputs: wiring.outputs.clone(),
+            counters: wiring.counters.clone(),
+            open: Mutex::default(),
+        }
+    }
+
+    fn open_now(&self) -> MutexGuard<'_, HashMap<String, AudioEncoder>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the rendition wants of its sound; none where that is the source's own, or its pictures are larger than the source's, as far
+    /// as those are known.
+    pub(crate) fn configured(&self) -> Option<AudioSettings> {
+        let rendition = self.rendition.as_ref()?;
+        let Sound::Opus { bitrate } = rendition.audio else { return None };
+        if self.track.info()?.kind() != Kind::Audio {
+            return None;
+        }
+        let tracks = self.outputs.broadcast().tracks();
+        let infos = tracks.iter().filter(|track| track.provenance().is_source()).filter_map(Track::info);
+        let mut pictures = infos.filter(|info| info.kind() == Kind::Video).peekable();
+        let fits = pictures.peek().is_none() || pictures.any(|info| rendition.fit(&info.format).is_some());
+        fits.then_some(AudioSettings { codec: AudioCodec::Opus, bitrate })
+    }
+
+    /// Opens the encoder of the output track `name`, or finds the one that an earlier instance opened.
+    ///
+    /// # Errors
+    /// Where the name is taken, the settings are out of range, or nothing here decodes the source as it is now.
+    pub(crate) fn open(&self, name: &str, settings: AudioSettings) -> Result<AudioEncoder, EncodeError> {
+        let mut open = self.open_now();
+        let info = self.track.info().ok_or_else(|| EncodeError::Invalid("the source has no CMAF header yet".into()))?;
+        // Opened once here so that a track nobody can decode is refused at once, with the reason.
+        open_decoder(&info)?;
+        if let Some(encoder) = open.get(name) {
+            return Ok(encoder.clone());
+        }
+        settings.validate()?;
+        let output = self.outputs.open(name)?;
+        let encoder = rung::start(name, settings, output, self.counters.clone())?;
+        open.insert(name.to_owned(), encoder.clone());
+        Ok(encoder)
+    }
+
+    /// The encoders that are open.
+    pub(crate) fn all(&self) -> Vec<AudioEncoder> {
+        self.open_now().values().cloned().collect()
+    }
+
+    /// Lets every encoder encode what it has been given, and waits for that.
+    pub(crate) async fn finish(&self) {
+        let encoders: Vec<_> = self.open_now().drain().map(|(_, encoder)| encoder).collect();
+        for encoder in &encoders {
+            encoder.0.queue().take();
+        }
+        for encoder in encoders {
+            let mut running = encoder.0.running.clone();
+            // An error means that the thread's end of the channel is gone, which is what is waited for.
+            let _ = running.wait_for(|running| !running).await;
+        }
+    }
+}
+
+/// A running encoder of sound. Cheap to clone. Samples never pass through here: it is told which fragments to encode.
+#[derive(Clone)]
+pub struct AudioEncoder(Arc<Handle>);
+
+struct Handle {
+    name: String,
+    /// None once nothing more is to come.
+    queue: Mutex<Option<mpsc::Sender<Fragment>>>,
+    failure: Arc<Mutex<Option<String>>>,
+    running: watch::Receiver<bool>,
+}
+
+impl Handle {
+    fn queue(&self) -> MutexGuard<'_, Option<mpsc::Sender<Fragment>>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl AudioEncoder {
+    /// The sound of this fragment is to be encoded. Waits while too much is waiting already.
+    ///
+    /// # Errors
+    /// Where the encoder has failed or ended.
+    pub async fn submit(&self, fragment: &Fragment) -> Result<(), EncodeError> {
+        let queue = self.0.queue().clone().ok_or(EncodeError::Closed)?;
+        if queue.send(fragment.clone()).await.is_ok() {
+            return Ok(());
+        }
+        let failure = self.0.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Err(failure.map_or(EncodeError::Closed, EncodeError::Failed))
+    }
+}
+
+impl fmt::Debug for AudioEncoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AudioEncoder").field(&self.0.name).finish()
+    }
+}
+
+/// Opens a decoder for what a track is.
+fn open_decoder(info: &Info) -> Result<Box<dyn AudioDecoder>, EncodeError> {
+    if info.kind() != Kind::Audio {
+        return Err(EncodeError::Invalid(format!("the source's track is no sound but {}", info.kind().as_str())));
+    }
+    let header = millrace_cmaf::describe(&info.init).map_err(|error| EncodeError::Invalid(error.to_string()))?;
+    open_audio_decoder(&info.codec, header.config.record()).map_err(|error| match error {
+        AudioDecodeError::Unsupported { .. } => EncodeError::Unsupported(error.to_string()),
+        _ => EncodeError::Invalid(error.to_string()),
+    })
+}
+
+impl From<AudioError> for EncodeError {
+    fn from(error: AudioError) -> Self {
+        match error {
+            AudioError::Codec(_) => Self::Unsupported(error.to_string()),
+            AudioError::Backend { .. } => Self::Failed(error.to_string()),
+            AudioError::Channels(_) | AudioError::Bitrate(_) | AudioError::Partial { .. } => {
+                Self::Invalid(error.to_string())
+            }
+        }
+    }
+}

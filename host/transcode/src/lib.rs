@@ -13,4 +13,4 @@ mod runner;
 pub mod stats;
 
 pub use ladder::{Economy, Ladder, Relief, Rendition, Sound};
-pub use runner::{Duplicate, Runner};
+pub use runner::{LadderError, Runner};

@@ -75,6 +75,8 @@ pub(crate) fn rendition(rendition: &config::Rendition) -> Arc<Rendition> {
             bitrate: rendition.video_bitrate.map(bitrate),
             quality: rendition.quality,
             speed: rendition.speed,
+            library: rendition.encoder,
+            threads: rendition.threads,
             ..VideoSettings::new(rendition.codec, rendition.width, rendition.height)
         },
         audio: match rendition.audio {

@@ -113,9 +113,15 @@ pub(super) struct RenditionTable {
     audio: Option<String>,
     /// What the audio encoder aims at, where there is one, bits per second: 6k to 512k. Without it, 128k.
     audio_bitrate: Option<Rate>,
-    /// Of the video. Without it, `h264`.
+    /// Of the video: `h264` or `av1`. Without it, `h264`.
     #[schema(example = "h264")]
     codec: Option<String>,
+    /// The library that encodes the video: `auto`, or for AV1 `rav1e` or `svt-av1`. Without it, `auto`.
+    #[schema(example = "auto")]
+    encoder: Option<String>,
+    /// Threads that the video encoder may use. Without it, 1.
+    #[schema(minimum = 1, maximum = 16)]
+    threads: Option<u16>,
     /// How much work the encoder puts into a picture: `archive`, `standard` or `draft`. Without it, `standard`.
     #[schema(example = "standard")]
     speed: Option<String>,

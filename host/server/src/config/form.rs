@@ -52,9 +52,15 @@ pub struct RenditionForm {
     /// What the audio encoder aims at, where there is one. Bits per second.
     #[schema(example = "96k")]
     pub audio_bitrate: String,
-    /// Of the video.
+    /// Of the video: `h264` or `av1`.
     #[schema(example = "h264")]
     pub codec: String,
+    /// The library that encodes the video: `auto`, `rav1e` or `svt-av1`.
+    #[schema(example = "auto")]
+    pub encoder: String,
+    /// Threads that the video encoder may use.
+    #[schema(minimum = 1, maximum = 16)]
+    pub threads: u16,
     /// How much work the encoder puts into a picture: `archive`, `standard` or `draft`.
     #[schema(example = "standard")]
     pub speed: String,
@@ -86,6 +92,8 @@ impl From<&Rendition> for RenditionForm {
             audio: rendition.audio.word().to_owned(),
             audio_bitrate: rendition.audio_bitrate.to_string(),
             codec: rendition.codec.word().to_owned(),
+            encoder: rendition.encoder.word().to_owned(),
+            threads: rendition.threads,
             speed: rendition.speed.word().to_owned(),
             priority: rendition.priority,
         }

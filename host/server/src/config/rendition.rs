@@ -1,6 +1,6 @@
 //! One rendition of a ladder, by a preset's name or as a table.
 
-use millrace_codec::{Quality, Speed, VideoCodec};
+use millrace_codec::{EncoderLibrary, Quality, Speed, VideoCodec};
 use millrace_media::TrackName;
 
 use super::fault::Fault;
@@ -25,6 +25,10 @@ pub struct Rendition {
     pub audio_bitrate: BitRate,
     /// Of the video.
     pub codec: VideoCodec,
+    /// The library that encodes the video.
+    pub encoder: EncoderLibrary,
+    /// Threads that the video encoder may use.
+    pub threads: u16,
     /// What the encoder holds where there is no bit rate.
     pub quality: Quality,
     /// How much work the encoder puts into a picture.
@@ -43,7 +47,15 @@ pub enum Audio {
     Opus,
 }
 
-words!(VideoCodec, "\"h264\"", "h264" => H264);
+words!(VideoCodec, "\"h264\" or \"av1\"", "h264" => H264, "av1" => Av1);
+
+words!(
+    EncoderLibrary,
+    "\"auto\", \"rav1e\" or \"svt-av1\"",
+    "auto" => Auto,
+    "rav1e" => Rav1e,
+    "svt-av1" => SvtAv1,
+);
 
 words!(
     Quality,
@@ -65,6 +77,8 @@ const EXPECTED: &str = "\"720p\", \"480p\", \"240p\" or a table { name, width, h
 /// The most renditions of a ladder.
 pub(super) const MAX_RENDITIONS: usize = 16;
 const MAX_PRIORITY: u32 = 1000;
+/// More than that no encoder here has a use for.
+const MAX_THREADS: u16 = 16;
 
 impl Rendition {
     /// The rendition with one of the names `720p`, `480p` and `240p`.
@@ -78,6 +92,8 @@ impl Rendition {
             audio: Audio::Source,
             audio_bitrate: BitRate::kbps(audio),
             codec: VideoCodec::H264,
+            encoder: EncoderLibrary::Auto,
+            threads: 1,
             quality: Quality::default(),
             speed: Speed::default(),
             priority: 0,
@@ -125,6 +141,7 @@ impl Rendition {
         let height = pixels(section, "height", known, base.height);
         let quality = section.optional("quality");
         let video_bitrate = video_bitrate(section, quality.is_some(), base.video_bitrate.filter(|_| known));
+        let codec = section.value("codec", base.codec);
         let audio_bitrate = if known { base.audio_bitrate } else { BitRate::kbps(128) };
         Self {
             name,
@@ -133,7 +150,9 @@ impl Rendition {
             video_bitrate,
             audio: section.value("audio", base.audio),
             audio_bitrate: section.within("audio_bitrate", audio_bitrate, BitRate::kbps(6)..=BitRate::kbps(512)),
-            codec: section.value("codec", base.codec),
+            codec,
+            encoder: encoder(section, codec),
+            threads: section.within("threads", base.threads, 1..=MAX_THREADS),
             quality: quality.unwrap_or(base.quality),
             speed: section.value("speed", base.speed),
             priority: section.within("priority", base.priority, 0..=MAX_PRIORITY),
@@ -157,6 +176,19 @@ fn video_bitrate(section: &mut Section<'_, '_>, has_quality: bool, default: Opti
         (_, false) => {}
     }
     given.or(default)
+}
+
+fn encoder(section: &mut Section<'_, '_>, codec: VideoCodec) -> EncoderLibrary {
+    const KEY: &str = "encoder";
+    let encoder = section.value(KEY, EncoderLibrary::Auto);
+    if codec != VideoCodec::Av1 && encoder != EncoderLibrary::Auto {
+        let (encoder, codec) = (encoder.name(), codec.name());
+        section.conflict(KEY, format!("`encoder` \"{encoder}\" does not encode \"{codec}\", expected \"auto\""));
+    } else if encoder == EncoderLibrary::SvtAv1 && !cfg!(feature = "svt-av1") {
+        let sentence = "this build is without SVT-AV1 (the feature `svt-av1`), expected \"auto\" or \"rav1e\"";
+        section.conflict(KEY, sentence.into());
+    }
+    encoder
 }
 
 fn pixels(section: &mut Section<'_, '_>, key: &'static str, has_default: bool, default: u32) -> u32 {

@@ -90,7 +90,7 @@ macro_rules! whole_number {
         }
     )*};
 }
-whole_number!(u32 usize);
+whole_number!(u16 u32 usize);
 
 impl Setting for SocketAddr {
     const EXPECTED: &'static str = "an IP address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"";

@@ -20,7 +20,7 @@ async fn the_default_ladder_is_listed_with_every_key() {
     assert_eq!(ladder["on_overload"], steps);
     let expected = serde_json::json!({
         "name": "720p", "width": 1280, "height": 720, "video_bitrate": "2500k", "audio": "source", "audio_bitrate": "128k",
-        "codec": "h264", "speed": "standard", "priority": 0, "source": "config", "transcoders": [],
+        "codec": "h264", "encoder": "auto", "threads": 1, "speed": "standard", "priority": 0, "source": "config", "transcoders": [],
     });
     assert_eq!(ladder["renditions"][0], expected);
     assert_eq!(site.ladders().await, ["ladder-1: 720p 480p 240p"]);

@@ -88,6 +88,11 @@ fn a_value_that_does_not_do_says_what_does() {
             "[[ladder]]\nrenditions = [{ name = \"480p\", audio = \"aac\" }]",
             "`audio` is \"aac\", expected \"source\" or \"opus\"",
         ),
+        (
+            "[[ladder]]\nrenditions = [{ name = \"480p\", encoder = \"rav1e\" }]",
+            "`encoder` \"rav1e\" does not encode \"h264\", expected \"auto\"",
+        ),
+        ("[[ladder]]\nrenditions = [{ name = \"480p\", threads = 0 }]", "`threads` is 0, expected 1 to 16"),
         ("[[ladder]]\nrenditions = [{ name = \"480p\", priority = 1001 }]", "`priority` is 1001, expected 0 to 1000"),
         ("[[plugin]]\nname = \"x\"\npath = \"\"", "`path` is \"\", expected the path of a file"),
         (

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use millrace_codec::{Quality, Speed};
+use millrace_codec::{EncoderLibrary, Quality, Speed, VideoCodec};
 use millrace_transcode::Relief;
 use serde_json::json;
 
@@ -119,7 +119,7 @@ fn a_ladder_says_how_it_spares_work() {
         broadcasts = "event/*"
         idle_timeout = "30s"
         on_overload = "drop-rung"
-        renditions = [{ name = "480p", audio = "opus", audio_bitrate = "48k", priority = 7 }]
+        renditions = [{ name = "480p", audio = "opus", audio_bitrate = "48k", priority = 7, codec = "av1", encoder = "rav1e", threads = 2 }]
         [[ladder]]
         on_overload = []
         renditions = []
@@ -134,6 +134,7 @@ fn a_ladder_says_how_it_spares_work() {
     assert!(last.on_overload.is_empty());
     let rung = &events.renditions[0];
     assert_eq!((rung.audio, rung.audio_bitrate, rung.priority), (Audio::Opus, BitRate::kbps(48), 7));
+    assert_eq!((rung.codec, rung.encoder, rung.threads), (VideoCodec::Av1, EncoderLibrary::Rav1e, 2));
 }
 
 #[test]

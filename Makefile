@@ -25,7 +25,7 @@ NODE_MODULES := $(addsuffix /node_modules/.package-lock.json,$(NODE_PACKAGES))
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: setup-test $(NODE_MODULES) ## Installs what building and testing need: apt ffmpeg, chromium, nasm, cmake, g++; the wasm32 target; npm packages
+setup: setup-test $(NODE_MODULES) ## Installs what building and testing need: apt curl, ffmpeg, chromium, nasm, cmake, g++; the wasm32 target; npm packages
 
 setup-test:
 	@scripts/setup.sh test

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 # Each tool by its command, and the Debian package that brings it. A compiler, CMake and an assembler build the codecs.
 demo=(g++:g++ cmake:cmake nasm:nasm)
-test=("${demo[@]}" ffmpeg:ffmpeg ffprobe:ffmpeg chromium:chromium)
+test=("${demo[@]}" curl:curl ffmpeg:ffmpeg ffprobe:ffmpeg chromium:chromium)
 bench=("${test[@]}" nginx:nginx-light wrk:wrk)
 
 say() { printf 'setup: %s\n' "$*"; }

@@ -60,6 +60,7 @@ use tokio::task::JoinSet;
 
 use crate::pieces::Lengths;
 use arrivals::Arrivals;
+pub use auth::bears_token;
 use refusal::Refusal;
 use session::{Claim, Declared, Names, Session};
 use source::UploadId;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Config, ConfigErrors, Flag};
+use crate::config::{self, Config, ConfigErrors, Flag, Overlay};
 
 /// A live media server: HTTP in, Low-Latency HLS out, and WebAssembly plugins in between.
 #[derive(Debug, Parser)]
@@ -100,12 +100,16 @@ pub struct Verdict {
 
 /// Checks a configuration file under these variables, and that the files it names can be read.
 pub fn check_config(file: &Path, env: impl Iterator<Item = (String, String)>) -> Verdict {
-    let config = match config::load(Some(file), env) {
-        Ok(config) => config,
+    let read = config::load(Some(file), env).and_then(|config| Ok((Overlay::of(&config)?, config)));
+    let ((overlay, notes), config) = match read {
+        Ok(read) => read,
         Err(errors) => {
             let count = errors.problems().len();
             let found = if count == 1 { "1 problem".into() } else { format!("{count} problems") };
-            return Verdict { code: 2, text: format!("{errors}\n\n{}: {found}", file.display()) };
+            return Verdict {
+                code: 2,
+                text: format!("{errors}\n\n{}: {found}", errors.file().unwrap_or(file).display()),
+            };
         }
     };
     let unreadable: Vec<String> = config
@@ -121,11 +125,11 @@ pub fn check_config(file: &Path, env: impl Iterator<Item = (String, String)>) ->
     if !unreadable.is_empty() {
         return Verdict { code: 1, text: unreadable.join("\n") };
     }
-    Verdict { code: 0, text: format!("OK\n{}", summary(&config)) }
+    Verdict { code: 0, text: format!("OK\n{}", summary(&config, &overlay, &notes)) }
 }
 
 /// A few lines that let an operator see whether the file says what was meant.
-fn summary(config: &Config) -> String {
+fn summary(config: &Config, overlay: &Overlay, notes: &[String]) -> String {
     let mut text = String::new();
     let scheme = if config.http.tls.is_some() { "https" } else { "http" };
     let listen: Vec<String> = config.http.listen.iter().map(|address| format!("{scheme}://{address}")).collect();
@@ -134,10 +138,18 @@ fn summary(config: &Config) -> String {
     // Writing to a string does not fail.
     let _ = writeln!(text, "  listens on  {}", listen.join(", "));
     let _ = writeln!(text, "  publishing  {token}");
-    for ladder in &config.ladders {
+    let api = if config.api.token.is_some() { "with a token" } else { "without a token, from this machine" };
+    let _ = writeln!(text, "  API         {api}");
+    for ladder in &overlay.apply(&config.ladders) {
         let patterns: Vec<String> = ladder.broadcasts.iter().map(ToString::to_string).collect();
         let rungs: Vec<&str> = ladder.renditions.iter().map(|rendition| rendition.name.as_str()).collect();
-        let _ = writeln!(text, "  ladder      {} for {}", rungs.join(", "), patterns.join(", "));
+        let _ = writeln!(text, "  ladder      {}: {} for {}", ladder.name, rungs.join(", "), patterns.join(", "));
+    }
+    if let Some(file) = config.api.overlay.as_ref().filter(|_| !overlay.is_empty()) {
+        let _ = writeln!(text, "  overlay     {}: the ladders are as changed there", file.display());
+    }
+    for note in notes {
+        let _ = writeln!(text, "  overlay     {note}: passed over");
     }
     if config.uses_bundled_plugin() {
         let _ = writeln!(text, "  plugin      ladder (comes with Millrace)");
@@ -180,7 +192,8 @@ mod tests {
         assert_eq!(
             verdict.text,
             "OK\n  listens on  http://127.0.0.1:9000\n  publishing  without a token, from this machine\n  \
-             ladder      240p for **\n  plugin      ladder (comes with Millrace)"
+             API         without a token, from this machine\n  \
+             ladder      ladder-1: 240p for **\n  plugin      ladder (comes with Millrace)"
         );
     }
 
@@ -199,6 +212,26 @@ mod tests {
         assert!(verdict.text.contains("captions.wasm, which cannot be read"), "{}", verdict.text);
         let off = checked("[[plugin]]\nname = \"captions\"\npath = \"captions.wasm\"\nenabled = false\n");
         assert_eq!(off.code, 0, "a plugin that is off needs no file: {}", off.text);
+    }
+
+    #[test]
+    fn the_overlay_is_checked_with_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("millrace.toml");
+        std::fs::write(&file, "[[ladder]]\nrenditions = [\"240p\"]\n").unwrap();
+        let checked = |overlay: &str| {
+            std::fs::write(directory.path().join("millrace.overlay.toml"), overlay).unwrap();
+            check_config(&file, std::iter::empty())
+        };
+        let right = checked("removed = [\"gone\"]\n[[change]]\nladder = \"ladder-1\"\nadded = [\"480p\"]\n");
+        assert_eq!(right.code, 0, "{}", right.text);
+        assert!(right.text.contains("ladder-1: 240p, 480p for **"), "{}", right.text);
+        assert!(right.text.contains("millrace.overlay.toml: the ladders are as changed there"), "{}", right.text);
+        assert!(right.text.contains("`gone` was removed through the API, and is no longer in"), "{}", right.text);
+        let wrong = checked("[[change]]\nladder = \"ladder-1\"\nadded = [\"1080p\"]\n");
+        assert_eq!(wrong.code, 2, "{}", wrong.text);
+        assert!(wrong.text.contains("millrace.overlay.toml:3:10"), "{}", wrong.text);
+        assert!(wrong.text.ends_with("millrace.overlay.toml: 1 problem"), "{}", wrong.text);
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod api;
 pub mod cli;
 pub mod config;
 mod demo;
+mod ladders;
 mod listen;
 mod pages;
 mod plugins;

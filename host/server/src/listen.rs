@@ -10,6 +10,7 @@ use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
 use tokio::task::JoinSet;
 
+use crate::api::Reach;
 use crate::config::Http;
 
 /// A client that says nothing for so long, at first or between requests, is let go.
@@ -46,16 +47,22 @@ impl Listeners {
         Ok(Self { sockets: http.listen.iter().map(bind).collect::<anyhow::Result<_>>()?, tls })
     }
 
-    /// Serves until it is stopped.
-    pub(crate) fn serve(self, app: Router) -> Serving {
+    /// Serves until it is stopped: what is made for where each listener can be reached from.
+    pub(crate) fn serve(self, app: impl Fn(Reach) -> Router) -> Serving {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         let mut serving = Serving { handle: Handle::new(), tasks: JoinSet::new(), urls: Vec::new() };
         for socket in self.sockets {
-            match socket.local_addr() {
-                Ok(address) => serving.urls.push(format!("{scheme}://{address}")),
-                Err(error) => tracing::error!(%error, "a listener has no address"),
-            }
-            let app = app.clone().into_make_service_with_connect_info::<SocketAddr>();
+            let reach = match socket.local_addr() {
+                Ok(address) => {
+                    serving.urls.push(format!("{scheme}://{address}"));
+                    if address.ip().to_canonical().is_loopback() { Reach::Loopback } else { Reach::Network }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "a listener has no address");
+                    Reach::Network
+                }
+            };
+            let app = app(reach).into_make_service_with_connect_info::<SocketAddr>();
             let handle = serving.handle.clone();
             let tls = self.tls.clone();
             serving.tasks.spawn(async move {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use millrace::cli::{Cli, Command, Mode, ServeArgs, check_config, environment};
-use millrace::config::{Log, LogFormat};
+use millrace::config::{Log, LogFormat, Overlay};
 
 fn main() -> ExitCode {
     match Cli::parse().command {
@@ -31,12 +31,20 @@ fn serve(args: &ServeArgs, mode: Mode) -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let (overlay, notes) = match Overlay::of(&config) {
+        Ok(overlay) => overlay,
+        Err(errors) => {
+            eprintln!("{errors}");
+            return ExitCode::from(2);
+        }
+    };
     log_to_stderr(&config.log);
+    notes.iter().for_each(|note| tracing::warn!("{note}: passed over"));
     let result = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(millrace::run(config, mode)));
+        .and_then(|runtime| runtime.block_on(millrace::run(config, overlay, mode)));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

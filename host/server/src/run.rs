@@ -14,8 +14,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use crate::cli::Mode;
-use crate::config::Config;
+use crate::config::{Config, Overlay};
 use crate::demo::{self, Demo};
+use crate::ladders::Ladders;
 use crate::listen::Listeners;
 use crate::{api, pages, plugins, settings, telemetry};
 
@@ -26,26 +27,30 @@ const LAST_LOOK: Duration = Duration::from_secs(1);
 /// How long transcoders may take to finish, and then how long answers under way may take, when the server stops.
 const LAST_MOMENTS: Duration = Duration::from_secs(5);
 
-/// Runs the server until it is told to stop, by SIGTERM or SIGINT: then broadcasts end in order, and players are told.
+/// Runs the server until it is told to stop, by SIGTERM or SIGINT: then broadcasts end in order, and players are told. `overlay` is what
+/// the API has changed before.
 ///
 /// # Errors
 /// Where an address cannot be listened on, a plugin cannot be loaded, or a certificate cannot be read.
-pub async fn run(config: Config, mode: Mode) -> anyhow::Result<()> {
+pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result<()> {
     let mut stop = StopSignals::new()?;
     // Addresses first: the commonest reason that a server cannot start.
     let listeners = Listeners::bind(&config.http).await?;
     let telemetry = telemetry::install()?;
     let bus = Bus::new(settings::bus(&config), Arc::new(Clock::system()));
     let factories = plugins::load(&config).await?;
-    let runner = Arc::new(Runner::start(&bus, factories, settings::ladders(&config)));
+    let ladders = overlay.apply(&config.ladders).iter().map(settings::ladder).collect();
+    let runner = Arc::new(Runner::start(&bus, factories, ladders));
+    let ladders = Arc::new(Ladders::new(&config, overlay, runner.clone()));
     let hls = Hls::new(bus.clone(), settings::hls(&config));
     let ingest = Ingest::new(bus.clone(), settings::ingest(&config));
+    let shared = api::Shared { bus: bus.clone(), hls: hls.clone(), ladders };
     let app = Router::new()
         .merge(millrace_deliver::hls::router("/hls", hls.clone()))
         .nest("/ingest", millrace_ingest::http::router(ingest.clone()))
-        .nest("/api/v1", api::router(bus.clone(), hls.clone(), runner.clone()))
         .merge(telemetry::router(telemetry, bus.clone()))
         .merge(pages::router());
+    let app = |reach| app.clone().merge(api::router(shared.clone(), config.api.token.clone(), reach));
     let mut tasks = JoinSet::new();
     tasks.spawn(expire(bus.clone()));
     tasks.spawn(ingest.clone().watch());

@@ -9,7 +9,7 @@ use millrace_ingest::http;
 use millrace_ingest::pieces::Lengths;
 use millrace_media::track::Window;
 use millrace_media::{bus, calendar};
-use millrace_transcode::{Ladder, Rendition, Sound};
+use millrace_transcode::{Economy, Ladder, Rendition, Sound};
 
 use crate::config::{self, Config};
 
@@ -55,35 +55,34 @@ pub(crate) fn ingest(config: &Config) -> http::Settings {
     }
 }
 
-/// The ladders, each for the broadcasts that none before it is for.
-pub(crate) fn ladders(config: &Config) -> Vec<Ladder> {
-    let all: Arc<[config::Ladder]> = config.ladders.clone().into();
-    let ladder = |(index, ladder): (usize, &config::Ladder)| {
-        let all = all.clone();
-        Ladder {
-            name: format!("ladder-{}", index + 1).into(),
-            applies_to: Arc::new(move |broadcast| {
-                let first = all.iter().position(|l| l.broadcasts.iter().any(|pattern| pattern.matches(broadcast)));
-                first == Some(index)
-            }),
-            renditions: ladder.renditions.iter().map(|rendition| Arc::new(self::rendition(rendition))).collect(),
-            economy: Arc::default(),
-        }
-    };
-    config.ladders.iter().enumerate().map(ladder).collect()
+/// A ladder, as the runner knows it.
+pub(crate) fn ladder(ladder: &config::Ladder) -> Ladder {
+    let patterns = ladder.broadcasts.clone();
+    Ladder {
+        name: ladder.name.as_str().into(),
+        applies_to: Arc::new(move |broadcast| patterns.iter().any(|pattern| pattern.matches(broadcast))),
+        renditions: ladder.renditions.iter().map(rendition).collect(),
+        economy: Arc::new(Economy { idle_timeout: ladder.idle_timeout, on_overload: ladder.on_overload.clone() }),
+    }
 }
 
-fn rendition(rendition: &config::Rendition) -> Rendition {
+/// A rendition, as the runner knows it.
+pub(crate) fn rendition(rendition: &config::Rendition) -> Arc<Rendition> {
     let bitrate = |rate: config::BitRate| u32::try_from(rate.get()).unwrap_or(u32::MAX);
-    Rendition {
+    Arc::new(Rendition {
         name: rendition.name.as_str().into(),
         video: VideoSettings {
             bitrate: rendition.video_bitrate.map(bitrate),
             quality: rendition.quality,
             speed: rendition.speed,
+            library: rendition.encoder,
+            threads: rendition.threads,
             ..VideoSettings::new(rendition.codec, rendition.width, rendition.height)
         },
-        audio: Sound::Source,
-        priority: 0,
-    }
+        audio: match rendition.audio {
+            config::Audio::Source => Sound::Source,
+            config::Audio::Opus => Sound::Opus { bitrate: bitrate(rendition.audio_bitrate) },
+        },
+        priority: rendition.priority,
+    })
 }

@@ -17,4 +17,4 @@ pub mod sound;
 pub mod stats;
 
 pub use ladder::{Economy, Ladder, Relief, Rendition, Sound};
-pub use runner::{Duplicate, Runner};
+pub use runner::{LadderError, Runner};

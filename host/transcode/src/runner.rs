@@ -5,14 +5,15 @@
 
 mod breaker;
 mod drain;
+mod ladders;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use millrace_media::Broadcast;
 use millrace_media::bus::{Bus, Observation, Observer};
 use millrace_media::track::{Provenance, Start, Track};
-use millrace_media::{Broadcast, BroadcastName};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -20,15 +21,12 @@ use tokio_util::sync::CancellationToken;
 use crate::decode::Decoders;
 use crate::encoder::{Encoders, Wiring};
 use crate::factory::{Factory, Scope};
-use crate::ladder::{Economy, Ladder, Rendition};
+use crate::ladder::{Ladder, Rendition};
 use crate::output::Outputs;
 use crate::stats::{Counters, Key, Stats};
 use drain::Drain;
-
-/// A rendition of this name is there already.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is a rendition {0} already")]
-pub struct Duplicate(pub Arc<str>);
+pub use ladders::LadderError;
+use ladders::{Ladders, Rung};
 
 /// Runs transcoders on the broadcasts of a bus. When it is dropped, they are aborted; [`Runner::shutdown`] lets them finish.
 pub struct Runner {
@@ -40,13 +38,15 @@ struct Inner {
     bus: Bus,
     runtime: Handle,
     factories: Vec<Arc<dyn Factory>>,
-    ladders: Mutex<Vec<Ladder>>,
+    ladders: Ladders,
     tasks: Mutex<HashMap<Key, Task>>,
     decoders: Arc<Decoders>,
 }
 
 /// One transcoder's task.
 struct Task {
+    /// The rung it works for, of a factory that works per rendition.
+    rung: Option<Rung>,
     track: Track,
     counters: Arc<Counters>,
     cancel: CancellationToken,
@@ -68,7 +68,7 @@ impl Runner {
             bus: bus.clone(),
             runtime: Handle::current(),
             factories,
-            ladders: Mutex::new(ladders),
+            ladders: Ladders::new(ladders),
             tasks: Mutex::default(),
             decoders: Arc::default(),
         });
@@ -78,50 +78,56 @@ impl Runner {
 
     /// What has been counted of each transcoder that runs, ordered by key.
     pub fn stats(&self) -> Vec<(Key, Stats)> {
-        let mut stats: Vec<_> =
-            lock(&self.inner.tasks).iter().map(|(key, task)| (key.clone(), task.counters.read())).collect();
+        let tasks = lock(&self.inner.tasks);
+        let running = tasks.iter().filter(|(_, task)| !task.cancel.is_cancelled());
+        let mut stats: Vec<_> = running.map(|(key, task)| (key.clone(), task.counters.read())).collect();
         stats.sort_by(|(a, _), (b, _)| a.cmp(b));
         stats
     }
 
-    /// The ladders now, high to low.
+    /// The ladders now, in their order: the first that is for a broadcast is its only one.
     pub fn ladders(&self) -> Vec<Ladder> {
-        lock(&self.inner.ladders).clone()
+        self.inner.ladders.all()
     }
 
-    /// Adds a rendition to the broadcasts that `ladder` applies to. Live ones take it up with their next group.
+    /// Adds a ladder behind the others. Live broadcasts that none of them is for take it up with their next group.
     ///
     /// # Errors
-    /// Where a rendition of one of the names is there already.
-    pub fn add(&self, ladder: Ladder) -> Result<(), Duplicate> {
-        {
-            let mut ladders = lock(&self.inner.ladders);
-            let known = |name: &Arc<str>| ladders.iter().flat_map(|l| &l.renditions).any(|r| r.name == *name);
-            if let Some(duplicate) = ladder.renditions.iter().find(|rendition| known(&rendition.name)) {
-                return Err(Duplicate(duplicate.name.clone()));
-            }
-            ladders.push(ladder);
-        }
-        for broadcast in self.inner.bus.broadcasts() {
-            broadcast.tracks().iter().for_each(|track| self.inner.track_added(&broadcast, track));
-        }
+    /// Where there is a ladder of this name.
+    pub fn add_ladder(&self, ladder: Ladder) -> Result<(), LadderError> {
+        self.inner.ladders.add(ladder)?;
+        self.inner.ladders_changed();
         Ok(())
     }
 
-    /// Removes the renditions of this name: their transcoders stop, the others go on. False where there is none.
-    pub fn remove(&self, rendition: &str) -> bool {
-        let mut found = false;
-        for ladder in lock(&self.inner.ladders).iter_mut() {
-            let before = ladder.renditions.len();
-            ladder.renditions.retain(|known| &*known.name != rendition);
-            found |= ladder.renditions.len() != before;
-        }
-        for (key, task) in lock(&self.inner.tasks).iter() {
-            if key.rendition.as_deref() == Some(rendition) {
-                task.cancel.cancel();
-            }
-        }
-        found
+    /// Removes a ladder: its transcoders stop. Broadcasts that another one is for as well get that one's rungs with their next group.
+    ///
+    /// # Errors
+    /// Where there is none of this name.
+    pub fn remove_ladder(&self, name: &str) -> Result<(), LadderError> {
+        self.inner.ladders.remove(name)?;
+        self.inner.ladders_changed();
+        Ok(())
+    }
+
+    /// Adds a rendition to a ladder. Live broadcasts take it up with their next group.
+    ///
+    /// # Errors
+    /// Where there is no such ladder, or it has a rendition of this name.
+    pub fn add_rendition(&self, ladder: &str, rendition: Arc<Rendition>) -> Result<(), LadderError> {
+        self.inner.ladders.add_rendition(ladder, rendition)?;
+        self.inner.ladders_changed();
+        Ok(())
+    }
+
+    /// Removes a rendition of a ladder: its transcoders stop, the others go on.
+    ///
+    /// # Errors
+    /// Where there is no such ladder, or no such rendition in it.
+    pub fn remove_rendition(&self, ladder: &str, rendition: &str) -> Result<(), LadderError> {
+        self.inner.ladders.remove_rendition(ladder, rendition)?;
+        self.inner.ladders_changed();
+        Ok(())
     }
 
     /// Lets every transcoder stop in order, and waits for them; those whose source has ended work off what is left of it. Nothing is
@@ -162,10 +168,10 @@ impl Observer for Inner {
                 continue;
             }
             match factory.scope() {
-                Scope::PerTrack => self.spawn(factory, None, Arc::default(), broadcast, track),
+                Scope::PerTrack => self.spawn(factory, None, broadcast, track),
                 Scope::PerRendition => {
-                    for (rendition, economy) in self.renditions(broadcast.name()) {
-                        self.spawn(factory, Some(rendition), economy, broadcast, track);
+                    for rung in self.ladders.rungs(broadcast.name()) {
+                        self.spawn(factory, Some(rung), broadcast, track);
                     }
                 }
             }
@@ -174,21 +180,20 @@ impl Observer for Inner {
 }
 
 impl Inner {
-    /// The renditions of a broadcast, each with the economy of its ladder.
-    fn renditions(&self, broadcast: &BroadcastName) -> Vec<(Arc<Rendition>, Arc<Economy>)> {
-        let ladders = lock(&self.ladders);
-        let applying = ladders.iter().filter(|ladder| (ladder.applies_to)(broadcast));
-        applying.flat_map(|l| l.renditions.iter().map(|r| (r.clone(), l.economy.clone()))).collect()
+    /// Stops what has no rung any more, and starts what has one now.
+    fn ladders_changed(&self) {
+        for (key, task) in lock(&self.tasks).iter() {
+            if task.rung.as_ref().is_some_and(|rung| !self.ladders.has(&key.broadcast, rung)) {
+                task.cancel.cancel();
+            }
+        }
+        for broadcast in self.bus.broadcasts() {
+            broadcast.tracks().iter().for_each(|track| self.track_added(&broadcast, track));
+        }
     }
 
-    fn spawn(
-        &self,
-        factory: &Arc<dyn Factory>,
-        rendition: Option<Arc<Rendition>>,
-        economy: Arc<Economy>,
-        broadcast: &Broadcast,
-        track: &Track,
-    ) {
+    fn spawn(&self, factory: &Arc<dyn Factory>, rung: Option<Rung>, broadcast: &Broadcast, track: &Track) {
+        let rendition = rung.as_ref().map(|rung| rung.rendition.clone());
         let key = Key {
             factory: factory.name().into(),
             rendition: rendition.as_ref().map(|rendition| rendition.name.clone()),
@@ -196,6 +201,11 @@ impl Inner {
             track: track.name().clone(),
         };
         let mut tasks = lock(&self.tasks);
+        // The rung may have been removed since it was looked up. Removals look at the tasks after they have changed the ladders, so that
+        // with the tasks locked one of the two sees the other.
+        if rung.as_ref().is_some_and(|rung| !self.ladders.has(broadcast.name(), rung)) {
+            return;
+        }
         // Finished tasks are forgotten whenever one is added: there are never more than there were tracks.
         tasks.retain(|_, task| !task.join.is_finished());
         if tasks.get(&key).is_some_and(|task| task.track.is_same(track) && !task.cancel.is_cancelled()) {
@@ -214,7 +224,7 @@ impl Inner {
         let encoders = Encoders::new(Wiring {
             track: track.clone(),
             rendition: rendition.clone(),
-            economy,
+            economy: rung.as_ref().map(|rung| rung.economy.clone()).unwrap_or_default(),
             outputs: outputs.clone(),
             counters: counters.clone(),
             decoders: self.decoders.clone(),
@@ -236,6 +246,6 @@ impl Inner {
             cancel: cancel.clone(),
         };
         let join = factory.threads().unwrap_or(&self.runtime).spawn(drain.run());
-        tasks.insert(key, Task { track: track.clone(), counters, cancel, join });
+        tasks.insert(key, Task { rung, track: track.clone(), counters, cancel, join });
     }
 }

@@ -15,7 +15,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use millrace_codec::audio::{AudioCodec, AudioDecodeError, AudioDecoder, AudioError, AudioSettings, open_audio_decoder};
+use millrace_codec::audio::{
+    AudioCodec, AudioDecodeError, AudioDecoder, AudioError, AudioSettings, open_audio_decoder,
+};
 use millrace_media::Fragment;
 use millrace_media::track::{Info, Kind, Track};
 use tokio::sync::{mpsc, watch};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use millrace_media::track::{Format, Start};
 use millrace_transcode::native::NativeLadder;
 use millrace_transcode::stats::{LeftOut, State};
-use millrace_transcode::{Duplicate, Runner};
+use millrace_transcode::{Ladder, LadderError, Runner};
 use source::{Source, bus, decoder, ladder, read, rendition, square, until};
 
 async fn track(source: &Source, name: &str) -> millrace_media::track::Track {
@@ -124,19 +124,23 @@ async fn renditions_come_and_go_while_the_source_is_live() {
     let mut source = Source::new(&bus);
     source.write(15);
     let first = track(&source, "a").await;
-    runner.add(ladder(&[rendition("b", 80, 46)])).unwrap();
-    assert_eq!(runner.add(ladder(&[rendition("b", 80, 46)])), Err(Duplicate("b".into())));
+    runner.add_rendition("test", rendition("b", 80, 46)).unwrap();
+    let duplicate = LadderError::DuplicateRendition { ladder: "test".into(), rendition: "b".into() };
+    assert_eq!(runner.add_rendition("test", rendition("b", 160, 90)), Err(duplicate));
+    assert_eq!(runner.add_rendition("none", rendition("c", 160, 90)), Err(LadderError::NoLadder("none".into())));
     source.write(15);
     let second = track(&source, "b").await;
     // It joins with the next group, and does not catch up with what was before.
     assert!(second.held()[0].place().group > first.held()[0].place().group);
-    assert!(runner.remove("a"));
-    assert!(!runner.remove("a"));
+    runner.remove_rendition("test", "a").unwrap();
+    let missing = LadderError::NoRendition { ladder: "test".into(), rendition: "a".into() };
+    assert_eq!(runner.remove_rendition("test", "a"), Err(missing));
+    assert!(runner.stats().iter().all(|(key, _)| key.rendition.as_deref() == Some("b")), "{:?}", runner.stats());
     until("the removed rung ends", || first.is_ended()).await;
     let before = second.stats().fragments;
     source.write(20);
     until("the other goes on", || second.stats().fragments > before).await;
-    runner.add(ladder(&[rendition("a", 160, 90)])).unwrap();
+    runner.add_rendition("test", rendition("a", 160, 90)).unwrap();
     source.write(10);
     until("it comes back", || {
         source
@@ -146,6 +150,34 @@ async fn renditions_come_and_go_while_the_source_is_live() {
             .is_some_and(|again| !again.is_same(&first) && again.stats().fragments > 0)
     })
     .await;
+}
+
+#[tokio::test]
+async fn only_the_first_ladder_that_is_for_a_broadcast_gives_it_rungs() {
+    let bus = bus();
+    let named = |name: &str, width| Ladder { name: name.into(), ..ladder(&[rendition("a", width, 90)]) };
+    let others = Ladder { applies_to: Arc::new(|_| false), ..named("others", 128) };
+    let runner = Runner::start(&bus, vec![Arc::new(NativeLadder)], vec![others, named("first", 160)]);
+    let mut source = Source::new(&bus);
+    source.write(15);
+    let first = track(&source, "a").await;
+    let size = |track: &millrace_media::track::Track| track.info().unwrap().format.size();
+    assert_eq!(size(&first), Some((160, 90)));
+    // Two ladders may have a rendition of one name: no broadcast gets both.
+    runner.add_ladder(named("second", 120)).unwrap();
+    assert_eq!(runner.add_ladder(named("first", 160)), Err(LadderError::DuplicateLadder("first".into())));
+    source.write(15);
+    assert!(!first.is_ended() && runner.stats().len() == 1, "{:?}", runner.stats());
+    runner.remove_ladder("first").unwrap();
+    assert_eq!(runner.remove_ladder("first"), Err(LadderError::NoLadder("first".into())));
+    until("its rung ends", || first.is_ended()).await;
+    source.write(20);
+    let next = || source.publisher.broadcast().track("a").filter(|track| !track.is_ended() && track.info().is_some());
+    until("the next ladder's takes its place", || next().is_some()).await;
+    assert_eq!(size(&next().unwrap()), Some((120, 68)));
+    runner.remove_ladder("second").unwrap();
+    until("it ends as well", || next().is_none()).await;
+    assert!(runner.stats().is_empty());
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The real binary, with real tools around it.
 
+mod api;
 mod browser;
 mod forms;
 mod low_latency;

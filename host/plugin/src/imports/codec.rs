@@ -105,7 +105,10 @@ impl HostRendition for State {
         Ok(configured.map(|settings| self.table.push(SettingsHandle(settings))).transpose()?)
     }
 
-    fn audio(&mut self, rendition: Resource<RenditionHandle>) -> wasmtime::Result<Option<Resource<AudioSettingsHandle>>> {
+    fn audio(
+        &mut self,
+        rendition: Resource<RenditionHandle>,
+    ) -> wasmtime::Result<Option<Resource<AudioSettingsHandle>>> {
         self.table.get(&rendition)?;
         let configured = self.context().and_then(|context| context.encoders.configured_audio());
         // As for the pictures.

@@ -45,11 +45,7 @@ impl HostAudioSettings for State {
 }
 
 impl HostAudioEncoder for State {
-    fn open(
-        &mut self,
-        name: String,
-        settings: Resource<AudioSettingsHandle>,
-    ) -> Outcome<Resource<AudioEncoderHandle>> {
+    fn open(&mut self, name: String, settings: Resource<AudioSettingsHandle>) -> Outcome<Resource<AudioEncoderHandle>> {
         self.off_clock(|state| {
             let settings = state.table.get(&settings)?.0;
             let open = state.started().and_then(|context| Ok(context.encoders.open_audio(&name, settings)?));
@@ -57,11 +53,7 @@ impl HostAudioEncoder for State {
         })
     }
 
-    async fn submit(
-        &mut self,
-        encoder: Resource<AudioEncoderHandle>,
-        source: Resource<FragmentHandle>,
-    ) -> Outcome<()> {
+    async fn submit(&mut self, encoder: Resource<AudioEncoderHandle>, source: Resource<FragmentHandle>) -> Outcome<()> {
         self.clock.stop();
         let done = match self.table.get(&source)?.to_be_encoded()? {
             Ok(fragment) => {

@@ -22,6 +22,9 @@ pub enum Fault {
     /// Not TOML.
     #[error("not TOML: {0}")]
     Syntax(String),
+    /// Not JSON.
+    #[error("not JSON: {0}")]
+    Json(String),
     /// No such key.
     #[error("unknown key `{key}` in {section}")]
     UnknownKey {
@@ -87,6 +90,8 @@ pub enum Place {
     Variable(String),
     /// A flag of the command line.
     Flag(&'static str),
+    /// The body of a request.
+    Request,
 }
 
 /// A stretch of the file, on one line.
@@ -126,6 +131,7 @@ impl Place {
             Self::File(excerpt) => format!("line {}", excerpt.line),
             Self::Variable(name) => format!("the variable {name}"),
             Self::Flag(name) => format!("the flag {name}"),
+            Self::Request => "another in the request".into(),
         }
     }
 
@@ -142,7 +148,7 @@ impl Place {
             Self::File(excerpt) => (0, excerpt.line, excerpt.column),
             Self::Variable(_) => (1, 0, 0),
             Self::Flag(_) => (2, 0, 0),
-            Self::Whole => (3, 0, 0),
+            Self::Whole | Self::Request => (3, 0, 0),
         }
     }
 }
@@ -193,6 +199,7 @@ impl fmt::Display for ConfigErrors {
             write!(f, "error: {}", problem.fault)?;
             match &problem.place {
                 Place::Whole => write!(f, "\n  --> {file}")?,
+                Place::Request => write!(f, "\n  --> the request")?,
                 Place::Variable(name) => write!(f, "\n  --> environment variable {name}")?,
                 Place::Flag(name) => write!(f, "\n  --> command line flag {name}")?,
                 Place::File(excerpt) => write!(f, "\n  --> {file}:{}:{}{excerpt}", excerpt.line, excerpt.column)?,

@@ -1,177 +1,123 @@
 //! `[[ladder]]`: which renditions a broadcast is offered in.
 
-use millrace_codec::{Quality, Speed, VideoCodec};
-use millrace_media::TrackName;
+use std::time::Duration;
 
-use super::fault::Fault;
+use millrace_media::{BroadcastName, TrackName};
+use millrace_transcode::Relief;
+
+use super::fault::{Fault, Place};
 use super::pattern::BroadcastPattern;
+use super::rendition::Rendition;
 use super::section::{Element, Section};
 use super::setting::words;
-use super::unit::BitRate;
 
 /// The renditions that some broadcasts are offered in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ladder {
+    /// No two have one.
+    pub name: TrackName,
     /// The broadcasts it is for. The first ladder that is for a broadcast is its only one.
     pub broadcasts: Vec<BroadcastPattern>,
+    /// A rung that nobody has played for so long stops. None: rungs never stop.
+    pub idle_timeout: Option<Duration>,
+    /// What is done, in this order, while the machine cannot carry the ladder.
+    pub on_overload: Vec<Relief>,
     /// From the top rung down; no two of one name. Rungs larger than the source are left out when it is known.
     pub renditions: Vec<Rendition>,
 }
 
-/// One rung: a size, bit rates, and how to encode.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rendition {
-    /// The name of its tracks, and of its view: `<broadcast>/<name>`.
-    pub name: TrackName,
-    /// Pixels, even.
-    pub width: u32,
-    /// Pixels, even.
-    pub height: u32,
-    /// What the video encoder aims at; none where it is to hold a quality.
-    pub video_bitrate: Option<BitRate>,
-    /// What the audio encoder aims at.
-    pub audio_bitrate: BitRate,
-    /// Of the video.
-    pub codec: VideoCodec,
-    /// What the encoder holds where there is no bit rate.
-    pub quality: Quality,
-    /// How much work the encoder puts into a picture.
-    pub speed: Speed,
-}
-
-words!(VideoCodec, "\"h264\"", "h264" => H264);
-
 words!(
-    Quality,
-    "\"visually-lossless\", \"high\", \"standard\" or \"low\"",
-    "visually-lossless" => VisuallyLossless,
-    "high" => High,
-    "standard" => Standard,
-    "low" => Low,
+    Relief,
+    "\"skip-non-reference\", \"halve-frame-rate\" or \"drop-rung\"",
+    "skip-non-reference" => SkipNonReference,
+    "halve-frame-rate" => HalveFrameRate,
+    "drop-rung" => DropRung,
 );
 
-words!(Speed, "\"archive\", \"standard\" or \"draft\"", "archive" => Archive, "standard" => Standard, "draft" => Draft);
-
-/// The renditions that can be asked for by name: name, width, height, video and audio in kilobits per second.
-const PRESETS: &[(&str, u32, u32, u64, u64)] =
-    &[("720p", 1280, 720, 2500, 128), ("480p", 854, 480, 1200, 96), ("240p", 426, 240, 400, 64)];
-const EXPECTED: &str = "\"720p\", \"480p\", \"240p\" or a table { name, width, height, video_bitrate or quality }";
-
-impl Rendition {
-    /// The rendition with one of the names `720p`, `480p` and `240p`.
-    pub fn preset(name: &str) -> Option<Self> {
-        let &(name, width, height, video, audio) = PRESETS.iter().find(|(preset, ..)| *preset == name)?;
-        Some(Self {
-            name: TrackName::new(name).ok()?,
-            width,
-            height,
-            video_bitrate: Some(BitRate::kbps(video)),
-            audio_bitrate: BitRate::kbps(audio),
-            codec: VideoCodec::H264,
-            quality: Quality::default(),
-            speed: Speed::default(),
-        })
-    }
-
-    /// A table: what it leaves out is the preset's of the same name, if there is one.
-    fn read(section: &mut Section<'_, '_>) -> Self {
-        let name = section.required("name", TrackName::new("unnamed").expect("a name that is right"));
-        let preset = Self::preset(name.as_str());
-        let known = preset.is_some();
-        let base = preset.or_else(|| Self::preset("480p")).expect("480p is a preset");
-        let width = pixels(section, "width", known, base.width);
-        let height = pixels(section, "height", known, base.height);
-        let quality = section.optional("quality");
-        let video_bitrate = video_bitrate(section, quality.is_some(), base.video_bitrate.filter(|_| known));
-        let audio_bitrate = if known { base.audio_bitrate } else { BitRate::kbps(128) };
-        Self {
-            name,
-            width,
-            height,
-            video_bitrate,
-            audio_bitrate: section.within("audio_bitrate", audio_bitrate, BitRate::kbps(6)..=BitRate::kbps(512)),
-            codec: section.value("codec", base.codec),
-            quality: quality.unwrap_or(base.quality),
-            speed: section.value("speed", base.speed),
-        }
-    }
-}
-
-/// The bit rate to aim at, or none where a quality is to be held. One of the two has to be said, unless a preset has a bit rate.
-fn video_bitrate(section: &mut Section<'_, '_>, has_quality: bool, default: Option<BitRate>) -> Option<BitRate> {
-    const KEY: &str = "video_bitrate";
-    let given = section.optional_within(KEY, BitRate::kbps(16)..=BitRate::kbps(200_000));
-    match (section.has(KEY), has_quality) {
-        (true, true) => {
-            section.conflict(
-                "quality",
-                "a quality is held only without a bit rate: expected `quality` or `video_bitrate`".into(),
-            );
-        }
-        (false, true) => return None,
-        (false, false) if default.is_none() => section.missing("`video_bitrate` or `quality`"),
-        (_, false) => {}
-    }
-    given.or(default)
-}
-
-fn pixels(section: &mut Section<'_, '_>, key: &'static str, has_default: bool, default: u32) -> u32 {
-    let pixels = if has_default { section.value(key, default) } else { section.required(key, default) };
-    if !(16..=8192).contains(&pixels) || pixels % 2 == 1 {
-        section.refuse(key, "an even number of pixels, 16 to 8192".into(), false);
-    }
-    pixels
-}
+/// What is done where nothing else is said: what is seen least, first.
+const RELIEFS: [Relief; 3] = [Relief::SkipNonReference, Relief::HalveFrameRate, Relief::DropRung];
+/// The most ladders.
+pub(super) const MAX_LADDERS: usize = 100;
+const EXPECTED: &str = "tables, each under `[[ladder]]`";
 
 impl Default for Ladder {
     fn default() -> Self {
-        let renditions = ["480p", "240p"].into_iter().filter_map(Rendition::preset).collect();
-        Self { broadcasts: vec![BroadcastPattern::all()], renditions }
+        Self {
+            name: by_place(0),
+            broadcasts: vec![BroadcastPattern::all()],
+            idle_timeout: None,
+            on_overload: RELIEFS.into(),
+            renditions: Rendition::presets(),
+        }
     }
 }
 
+/// The name of a ladder that was given none.
+fn by_place(index: usize) -> TrackName {
+    TrackName::new(&format!("ladder-{}", index + 1)).expect("a name that is right")
+}
+
 impl Ladder {
-    /// All the ladders of the file; the default where none is there.
-    pub(super) fn read_all(root: &mut Section<'_, '_>) -> Vec<Self> {
-        let ladders = root.elements("ladder", "tables, each under `[[ladder]]`", |element| match element {
-            Element::Name(_) => Err(Fault::WrongType {
-                key: "ladder".into(),
-                found: "a string",
-                expected: "tables, each under `[[ladder]]`".into(),
-            }),
-            Element::Table(mut section) => {
-                let ladder = Self::read(&mut section);
-                section.finish();
-                Ok(ladder)
-            }
-        });
-        ladders.map_or_else(|| vec![Self::default()], |ladders| ladders.into_iter().map(|(ladder, _)| ladder).collect())
+    /// Whether one of its patterns is for this broadcast.
+    pub fn is_for(&self, broadcast: &BroadcastName) -> bool {
+        self.broadcasts.iter().any(|pattern| pattern.matches(broadcast))
     }
 
-    fn read(section: &mut Section<'_, '_>) -> Self {
-        let broadcasts = section.broadcasts();
-        let renditions = section.elements("renditions", EXPECTED, |element| match element {
-            Element::Name(name) => Rendition::preset(name).ok_or_else(|| Fault::Invalid {
-                key: "renditions".into(),
-                given: format!("{name:?}"),
-                expected: EXPECTED.into(),
-            }),
-            Element::Table(mut section) => {
-                let rendition = Rendition::read(&mut section);
-                section.finish();
-                Ok(rendition)
+    /// Whether no broadcast is left for `other` behind this one, as far as the patterns' texts say.
+    pub fn covers(&self, other: &Self) -> bool {
+        let has = |pattern: &BroadcastPattern| self.broadcasts.contains(pattern);
+        has(&BroadcastPattern::all()) || other.broadcasts.iter().all(has)
+    }
+
+    /// All the ladders of the file, each with the place of its name; none where it says nothing of ladders.
+    pub(super) fn read_all(root: &mut Section<'_, '_>) -> Option<Vec<(Self, Place)>> {
+        let mut index = 0;
+        let ladders = root.elements("ladder", EXPECTED, |element| match element {
+            Element::Name(_) => {
+                Err(Fault::WrongType { key: "ladder".into(), found: "a string", expected: EXPECTED.into() })
             }
-        });
-        let Some(renditions) = renditions else {
-            section.missing("`renditions`");
-            return Self { broadcasts, renditions: Vec::new() };
-        };
-        for (i, (rendition, place)) in renditions.iter().enumerate() {
-            if let Some((_, first)) = renditions[..i].iter().find(|(other, _)| other.name == rendition.name) {
-                let (value, first) = (format!("`{}`", rendition.name), first.in_words());
-                section.problem(Fault::Duplicate { what: "the rendition name", value, first }, place.clone());
+            Element::Table(mut section) => {
+                let ladder = Self::read(&mut section, index);
+                // The first table of all is the one that is read for its keys.
+                index += usize::from(section.is_given());
+                let name_place = section.place_of("name");
+                section.finish();
+                Ok((ladder, name_place))
+            }
+        })?;
+        if ladders.len() > MAX_LADDERS {
+            root.conflict("ladder", format!("there are {} ladders, expected at most {MAX_LADDERS}", ladders.len()));
+        }
+        let ladders: Vec<(Self, Place)> = ladders.into_iter().map(|(ladder, _)| ladder).collect();
+        for (i, (ladder, place)) in ladders.iter().enumerate() {
+            if let Some((_, first)) = ladders[..i].iter().find(|(other, _)| other.name == ladder.name) {
+                let (value, first) = (format!("`{}`", ladder.name), first.in_words());
+                root.problem(Fault::Duplicate { what: "the ladder name", value, first }, place.clone());
             }
         }
-        Self { broadcasts, renditions: renditions.into_iter().map(|(rendition, _)| rendition).collect() }
+        Some(ladders)
     }
+
+    fn read(section: &mut Section<'_, '_>, index: usize) -> Self {
+        let name = section.value("name", by_place(index));
+        let broadcasts = section.broadcasts();
+        let idle_timeout = section.optional_within("idle_timeout", Duration::from_secs(5)..=Duration::from_secs(3600));
+        let on_overload = reliefs(section);
+        let renditions = Rendition::read_all(section, "renditions");
+        if renditions.is_none() && !section.has("renditions") {
+            section.missing("`renditions`");
+        }
+        Self { name, broadcasts, idle_timeout, on_overload, renditions: renditions.unwrap_or_default() }
+    }
+}
+
+fn reliefs(section: &mut Section<'_, '_>) -> Vec<Relief> {
+    let Some(reliefs) = section.list::<Relief>("on_overload") else { return RELIEFS.into() };
+    for (i, (relief, place)) in reliefs.iter().enumerate() {
+        if let Some((_, first)) = reliefs[..i].iter().find(|(other, _)| other == relief) {
+            let (value, first) = (format!("\"{}\"", relief.as_str()), first.in_words());
+            section.problem(Fault::Duplicate { what: "the step", value, first }, place.clone());
+        }
+    }
+    reliefs.into_iter().map(|(relief, _)| relief).collect()
 }

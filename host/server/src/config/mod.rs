@@ -6,16 +6,21 @@
 //!
 //! `millrace.example.toml` shows and explains every key.
 
+mod api;
 mod fault;
+mod form;
 mod hls;
 mod http;
 mod ingest;
 mod ladder;
 mod log;
 mod nearest;
+mod overlay;
 mod pattern;
 mod plugin;
 mod reader;
+mod rendition;
+mod request;
 mod section;
 mod setting;
 mod unit;
@@ -23,23 +28,28 @@ mod window;
 
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use millrace_media::BroadcastName;
 use toml::de::DeTable;
 
+pub use api::Api;
 pub use fault::{ConfigErrors, Excerpt, Fault, Place, Problem};
+pub use form::{LadderForm, RenditionForm};
 pub use hls::Hls;
 pub use http::{Http, Origin, Tls};
 pub use ingest::{Ingest, Token};
-pub use ladder::{Ladder, Rendition};
+pub use ladder::Ladder;
 pub use log::{Log, LogFilter, LogFormat};
+pub use overlay::{ChangeError, Overlay};
 pub use pattern::BroadcastPattern;
 pub use plugin::{OnFault, Plugin, PluginHost, PluginLimits};
+pub use rendition::{Audio, Rendition};
+pub use request::{ladder_from_json, rendition_from_json};
 pub use unit::{BitRate, ByteSize};
 pub use window::Window;
 
-use reader::{PREFIX, Reader};
+use reader::{PREFIX, Reader, Source};
 use section::Section;
 
 /// The whole configuration, checked.
@@ -49,6 +59,8 @@ pub struct Config {
     pub http: Http,
     /// What is logged, and how.
     pub log: Log,
+    /// Who may change ladders, and where the changes are kept.
+    pub api: Api,
     /// Who may publish, and how much.
     pub ingest: Ingest,
     /// How much of each track is kept.
@@ -82,6 +94,7 @@ impl Default for Config {
         Self {
             http: Http::default(),
             log: Log::default(),
+            api: Api::default(),
             ingest: Ingest::default(),
             window: Window::default(),
             hls: Hls::default(),
@@ -95,9 +108,7 @@ impl Default for Config {
 impl Config {
     /// The rungs of a broadcast, from the top down: those of the first ladder that is for it.
     pub fn renditions(&self, broadcast: &BroadcastName) -> &[Rendition] {
-        let ladder =
-            self.ladders.iter().find(|ladder| ladder.broadcasts.iter().any(|pattern| pattern.matches(broadcast)));
-        ladder.map_or(&[], |ladder| &ladder.renditions)
+        self.ladders.iter().find(|ladder| ladder.is_for(broadcast)).map_or(&[], |ladder| &ladder.renditions)
     }
 
     /// Whether the ladder plugin that comes with Millrace is to be loaded: it is wanted, and the file lists no plugin.
@@ -116,10 +127,14 @@ impl Config {
         let config = Self {
             http: root.table("http", Http::read),
             log: root.table("log", Log::read),
+            api: root.table("api", Api::read),
             ingest: root.table("ingest", Ingest::read),
             window: root.table("window", Window::read),
             hls: root.table("hls", Hls::read),
-            ladders: Ladder::read_all(root),
+            ladders: match Ladder::read_all(root) {
+                Some(ladders) => ladders.into_iter().map(|(ladder, _)| ladder).collect(),
+                None => vec![Ladder::default()],
+            },
             plugins: Plugin::read_all(root),
             plugin_host: root.table("plugin_host", PluginHost::read),
         };
@@ -172,28 +187,27 @@ pub fn load_with_flags(
     env: impl Iterator<Item = (String, String)>,
     flags: &[Flag],
 ) -> Result<Config, ConfigErrors> {
-    let problem = |fault, place| ConfigErrors::new(path, vec![Problem { fault, place, help: None }]);
-    let bytes = match path {
-        Some(path) => read_file(path).map_err(|fault| problem(fault, Place::Whole))?,
-        None => Vec::new(),
+    let text = match path {
+        Some(path) => read_file(path)?,
+        None => String::new(),
     };
-    let text = match std::str::from_utf8(&bytes) {
-        Ok(text) => text,
-        Err(error) => {
-            let lossy = String::from_utf8_lossy(&bytes);
-            let start = error.valid_up_to();
-            return Err(problem(Fault::Encoding, Place::File(Excerpt::of(&lossy, start..start + 1))));
-        }
-    };
-    parse(path, text, env, flags)
+    parse(path, &text, env, flags)
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, Fault> {
-    let unreadable = |error: std::io::Error| Fault::Unreadable(error.to_string());
+fn read_file(path: &Path) -> Result<String, ConfigErrors> {
+    let problem = |fault, place| ConfigErrors::new(Some(path), vec![Problem { fault, place, help: None }]);
+    let unreadable = |error: std::io::Error| problem(Fault::Unreadable(error.to_string()), Place::Whole);
     let file = File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
     let length = file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)? as u64;
-    if length > MAX_FILE { Err(Fault::TooLong { limit: MAX_FILE }) } else { Ok(bytes) }
+    if length > MAX_FILE {
+        return Err(problem(Fault::TooLong { limit: MAX_FILE }, Place::Whole));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let lossy = String::from_utf8_lossy(error.as_bytes());
+        let start = error.utf8_error().valid_up_to();
+        problem(Fault::Encoding, Place::File(Excerpt::of(&lossy, start..start + 1)))
+    })
 }
 
 fn parse(
@@ -204,24 +218,28 @@ fn parse(
 ) -> Result<Config, ConfigErrors> {
     // An editor's byte order mark would be taken for a key.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let (table, errors) = DeTable::parse_recoverable(text);
-    if !errors.is_empty() {
-        let problems = errors.iter().map(|error| Problem {
-            fault: Fault::Syntax(error.message().to_owned()),
-            place: error.span().map_or(Place::Whole, |span| Place::File(Excerpt::of(text, span))),
-            help: None,
-        });
-        return Err(ConfigErrors::new(path, problems.collect()));
-    }
+    let table = parse_toml(path, text)?;
     let variables = env
         .filter(|(name, _)| name.starts_with(PREFIX) && !is_foreign(name))
         .map(|(name, value)| (name.clone(), Place::Variable(name), value));
     let flags = flags.iter().map(|flag| (reader::variable(flag.key), Place::Flag(flag.name), flag.value.clone()));
-    let directory: Option<PathBuf> = path.and_then(Path::parent).map(Path::to_path_buf);
-    let mut reader = Reader::new(text, directory.as_deref(), variables.chain(flags));
+    let mut reader = Reader::new(text, Source::File(path), variables.chain(flags));
     let config = Config::read(&mut reader.root(table.get_ref()));
     let (problems, _) = reader.finish();
     if problems.is_empty() { Ok(config) } else { Err(ConfigErrors::new(path, problems)) }
+}
+
+fn parse_toml<'d>(path: Option<&Path>, text: &'d str) -> Result<toml::Spanned<DeTable<'d>>, ConfigErrors> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    if errors.is_empty() {
+        return Ok(table);
+    }
+    let problems = errors.iter().map(|error| Problem {
+        fault: Fault::Syntax(error.message().to_owned()),
+        place: error.span().map_or(Place::Whole, |span| Place::File(Excerpt::of(text, span))),
+        help: None,
+    });
+    Err(ConfigErrors::new(path, problems.collect()))
 }
 
 /// Variables that start like ours and are not keys: the command line's own, and those that Kubernetes sets in every container beside a
@@ -233,3 +251,5 @@ fn is_foreign(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::keys;

@@ -19,6 +19,15 @@ pub(super) struct Override {
     used: bool,
 }
 
+/// Where the text comes from.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'d> {
+    /// A file, or the defaults where there is none.
+    File(Option<&'d Path>),
+    /// A request, whose sender has not seen the text.
+    Request,
+}
+
 struct UnknownKey {
     section: String,
     key: String,
@@ -28,7 +37,7 @@ struct UnknownKey {
 /// The state of one reading.
 pub(super) struct Reader<'d> {
     text: &'d str,
-    directory: Option<&'d Path>,
+    source: Source<'d>,
     overrides: BTreeMap<String, Override>,
     /// The path of every key that the code reads, and whether the environment can set it.
     keys: BTreeMap<String, bool>,
@@ -45,17 +54,17 @@ pub(super) fn variable(path: &str) -> String {
 }
 
 impl<'d> Reader<'d> {
-    /// A reading of `text`; relative paths in it start from `directory`. Overrides are keyed by [`variable`], and later ones win.
+    /// A reading of `text`; relative paths in it start from the file's directory. Overrides are keyed by [`variable`], and later ones win.
     pub(super) fn new(
         text: &'d str,
-        directory: Option<&'d Path>,
+        source: Source<'d>,
         overrides: impl IntoIterator<Item = (String, Place, String)>,
     ) -> Self {
         let overrides = overrides
             .into_iter()
             .map(|(variable, place, value)| (variable, Override { place, value, used: false }))
             .collect();
-        Self { text, directory, overrides, keys: BTreeMap::new(), unknown: Vec::new(), problems: Vec::new() }
+        Self { text, source, overrides, keys: BTreeMap::new(), unknown: Vec::new(), problems: Vec::new() }
     }
 
     /// The section of the whole file.
@@ -80,7 +89,10 @@ impl<'d> Reader<'d> {
     }
 
     pub(super) fn excerpt(&self, span: std::ops::Range<usize>) -> Place {
-        Place::File(Excerpt::of(self.text, span))
+        match self.source {
+            Source::File(_) => Place::File(Excerpt::of(self.text, span)),
+            Source::Request => Place::Request,
+        }
     }
 
     /// The text of a value as it stands in the file, shortened where it is long.
@@ -88,8 +100,25 @@ impl<'d> Reader<'d> {
         shorten(self.text.get(span).unwrap_or_default())
     }
 
+    /// The file that is read.
+    pub(super) fn file(&self) -> Option<&'d Path> {
+        match self.source {
+            Source::File(file) => file,
+            Source::Request => None,
+        }
+    }
+
+    /// A table, as whoever wrote it knows it.
+    pub(super) fn table_name(&self, path: &str) -> String {
+        match self.source {
+            Source::File(_) => in_brackets(path),
+            Source::Request if path.is_empty() => "the request".into(),
+            Source::Request => format!("the {}", split(path).1.trim_end_matches("[]").trim_end_matches('s')),
+        }
+    }
+
     pub(super) fn in_directory(&self, path: PathBuf) -> PathBuf {
-        self.directory.map_or_else(|| path.clone(), |directory| directory.join(&path))
+        self.file().and_then(Path::parent).map_or_else(|| path.clone(), |directory| directory.join(&path))
     }
 
     pub(super) fn problem_with_help(&mut self, fault: Fault, place: Place, help: &str) {
@@ -118,7 +147,7 @@ impl<'d> Reader<'d> {
     pub(super) fn finish(mut self) -> (Vec<Problem>, BTreeMap<String, bool>) {
         for UnknownKey { section, key, place } in std::mem::take(&mut self.unknown) {
             let help = self.help_for_key(&section, &key);
-            let fault = Fault::UnknownKey { key, section: in_brackets(&section) };
+            let fault = Fault::UnknownKey { key, section: self.table_name(&section) };
             self.problems.push(Problem { fault, place, help });
         }
         let variables: Vec<String> =
@@ -149,7 +178,7 @@ impl<'d> Reader<'d> {
             .keys()
             .map(|path| split(path))
             .filter(|(_, name)| *name == key)
-            .map(|(at, _)| in_brackets(at))
+            .map(|(at, _)| self.table_name(at))
             .collect();
         (!elsewhere.is_empty()).then(|| format!("`{key}` is a key of {}", elsewhere.join(" and of ")))
     }
@@ -161,7 +190,7 @@ pub(super) fn split(path: &str) -> (&str, &str) {
 }
 
 /// A table as it is written: `[http]`, `[[plugin]]`.
-pub(super) fn in_brackets(section: &str) -> String {
+fn in_brackets(section: &str) -> String {
     match section.strip_suffix("[]") {
         _ if section.is_empty() => "the file".into(),
         Some(list) => format!("[[{}]]", list.replace("[]", "")),

@@ -1,7 +1,7 @@
 //! One table of the configuration, read key by key.
 
 use std::ops::{Range, RangeInclusive};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 use toml::Spanned;
@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::fault::{Fault, Place};
 use super::pattern::BroadcastPattern;
-use super::reader::{Reader, in_brackets, shorten};
+use super::reader::{Reader, shorten};
 use super::setting::{Bounded, Refusal, Setting, kind};
 
 /// A table that is being read. [`Section::finish`] reports the keys that were never asked for.
@@ -36,6 +36,16 @@ enum Given<'d> {
 impl<'r, 'd> Section<'r, 'd> {
     pub(super) fn new(reader: &'r mut Reader<'d>, path: String, table: Option<&'d DeTable<'d>>, place: Place) -> Self {
         Self { reader, path, table, place, asked: Vec::new() }
+    }
+
+    /// Whether the table is there: one that is not is read for its keys and their defaults.
+    pub(super) fn is_given(&self) -> bool {
+        self.table.is_some()
+    }
+
+    /// The file that is read.
+    pub(super) fn file(&self) -> Option<&'d Path> {
+        self.reader.file()
     }
 
     /// Where the table itself stands.
@@ -66,6 +76,11 @@ impl<'r, 'd> Section<'r, 'd> {
     pub(super) fn conflict_at(&mut self, path: &[&str], sentence: String, help: &str) {
         let place = self.locate(path).unwrap_or_else(|| self.place());
         self.reader.problem_with_help(Fault::Conflict(sentence), place, help);
+    }
+
+    /// Reports a fault, with what to do.
+    pub(super) fn problem_with_help(&mut self, fault: Fault, place: Place, help: &str) {
+        self.reader.problem_with_help(fault, place, help);
     }
 
     /// Reports a fault.
@@ -121,7 +136,7 @@ impl<'r, 'd> Section<'r, 'd> {
 
     /// Reports that a key is not given; or one of several, in words.
     pub(super) fn missing(&mut self, keys: &str) {
-        let fault = Fault::Missing { keys: keys.into(), section: in_brackets(&self.path) };
+        let fault = Fault::Missing { keys: keys.into(), section: self.reader.table_name(&self.path) };
         let place = self.place();
         self.problem(fault, place);
     }
@@ -141,6 +156,16 @@ impl<'r, 'd> Section<'r, 'd> {
     /// The path of a file: relative to the configuration file where it is written there, to the working directory otherwise.
     pub(super) fn required_path(&mut self, key: &'static str) -> PathBuf {
         let path = self.required(key, PathBuf::new());
+        self.in_directory(key, path)
+    }
+
+    /// As [`required_path`](Self::required_path), of a file that need not be named.
+    pub(super) fn optional_path(&mut self, key: &'static str) -> Option<PathBuf> {
+        let path = self.optional(key)?;
+        Some(self.in_directory(key, path))
+    }
+
+    fn in_directory(&mut self, key: &'static str, path: PathBuf) -> PathBuf {
         match self.given(key) {
             Some(Given::Toml(_)) => self.reader.in_directory(path),
             _ => path,

@@ -90,7 +90,7 @@ macro_rules! whole_number {
         }
     )*};
 }
-whole_number!(u32 usize);
+whole_number!(u16 u32 usize);
 
 impl Setting for SocketAddr {
     const EXPECTED: &'static str = "an IP address and a port, such as \"127.0.0.1:8080\" or \"[::1]:8080\"";
@@ -117,6 +117,12 @@ impl Setting for TrackName {
     }
 }
 
+/// A setting that is one word of a few.
+pub(super) trait Word {
+    /// As it is written in the file.
+    fn word(&self) -> &'static str;
+}
+
 /// Makes an enum a setting: each variant is one word in the file.
 macro_rules! words {
     ($type:ty, $expected:literal, $($word:literal => $variant:ident),+ $(,)?) => {
@@ -127,6 +133,14 @@ macro_rules! words {
                 match text {
                     $($word => Ok(Self::$variant),)+
                     _ => Err($crate::config::setting::Refusal::Value(None)),
+                }
+            }
+        }
+
+        impl $crate::config::setting::Word for $type {
+            fn word(&self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
                 }
             }
         }

@@ -29,9 +29,9 @@ fn read_env(variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
 }
 
 /// Every key that the code reads, by path, and whether a variable can set it.
-fn keys() -> std::collections::BTreeMap<String, bool> {
+pub(crate) fn keys() -> std::collections::BTreeMap<String, bool> {
     let table = DeTable::default();
-    let mut reader = Reader::new("", None, std::iter::empty());
+    let mut reader = Reader::new("", Source::File(None), std::iter::empty());
     Config::read(&mut reader.root(&table));
     reader.finish().1
 }

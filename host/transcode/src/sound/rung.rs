@@ -227,7 +227,8 @@ impl Rung {
     fn write(&mut self, epoch: Epoch, chunks: &mut Chunks, at_the_end: bool) -> Result<(), Failure> {
         while let Some(Chunk { group, captured_at, packets }) = chunks.next(at_the_end) {
             // A run ends with silence that fills its last packet, and the next may begin there; nothing begins below zero.
-            let floor = self.written.filter(|(known, _)| *known == epoch).map_or(Time::zero(SAMPLE_RATE), |last| last.1);
+            let floor =
+                self.written.filter(|(known, _)| *known == epoch).map_or(Time::zero(SAMPLE_RATE), |last| last.1);
             let left_out = packets.iter().take_while(|packet| packet.time < floor).count();
             self.counters.dropped(left_out as u64);
             let packets = &packets[left_out..];

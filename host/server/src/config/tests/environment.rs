@@ -98,6 +98,7 @@ fn a_token_is_never_shown() {
     let secret = "geheim geheim";
     for text in [
         error(&[("MILLRACE_INGEST_PUBLISH_TOKEN", secret)]),
+        error(&[("MILLRACE_API_TOKEN", secret)]),
         read(&format!("[ingest]\npublish_token = \"{secret}\"")).unwrap_err().to_string(),
         format!("{:?}", read("[ingest]\npublish_token = \"geheimes-wort\"").unwrap()),
     ] {

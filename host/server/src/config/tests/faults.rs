@@ -79,6 +79,21 @@ fn a_value_that_does_not_do_says_what_does() {
             "[[ladder]]\nrenditions = [{ name = \"480p\", video_bitrate = \"1k\" }]",
             "`video_bitrate` is \"1k\", expected 16k to 200M",
         ),
+        ("[[ladder]]\nrenditions = []\nidle_timeout = \"1s\"", "`idle_timeout` is \"1s\", expected 5s to 1h"),
+        (
+            "[[ladder]]\nrenditions = []\non_overload = \"pray\"",
+            "`on_overload` is \"pray\", expected \"skip-non-reference\", \"halve-frame-rate\" or \"drop-rung\"",
+        ),
+        (
+            "[[ladder]]\nrenditions = [{ name = \"480p\", audio = \"aac\" }]",
+            "`audio` is \"aac\", expected \"source\" or \"opus\"",
+        ),
+        (
+            "[[ladder]]\nrenditions = [{ name = \"480p\", encoder = \"rav1e\" }]",
+            "`encoder` \"rav1e\" does not encode \"h264\", expected \"auto\"",
+        ),
+        ("[[ladder]]\nrenditions = [{ name = \"480p\", threads = 0 }]", "`threads` is 0, expected 1 to 16"),
+        ("[[ladder]]\nrenditions = [{ name = \"480p\", priority = 1001 }]", "`priority` is 1001, expected 0 to 1000"),
         ("[[plugin]]\nname = \"x\"\npath = \"\"", "`path` is \"\", expected the path of a file"),
         (
             "[[plugin]]\nname = \"x\"\npath = \"x\"\nsettings = { a = [nan] }",
@@ -138,6 +153,14 @@ fn two_of_one_name_are_refused() {
         ["the rendition name `480p` is already taken by line 2"]
     );
     assert_eq!(faults("[[ladder]]\nrenditions = [\"480p\"]\n[[ladder]]\nrenditions = [\"480p\"]"), [""; 0]);
+    assert_eq!(
+        faults("[[ladder]]\nname = \"ladder-2\"\nrenditions = []\n[[ladder]]\nrenditions = []"),
+        ["the ladder name `ladder-2` is already taken by line 2"]
+    );
+    assert_eq!(
+        faults("[[ladder]]\nrenditions = []\non_overload = [\"drop-rung\", \"drop-rung\"]"),
+        ["the step \"drop-rung\" is already taken by line 3"]
+    );
 }
 
 #[test]

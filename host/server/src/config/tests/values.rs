@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
-use millrace_codec::{Quality, Speed};
+use millrace_codec::{EncoderLibrary, Quality, Speed, VideoCodec};
+use millrace_transcode::Relief;
 use serde_json::json;
 
 use super::*;
 
 #[test]
 fn an_empty_file_is_the_default() {
-    assert_eq!(read("").unwrap(), Config::default());
-    assert_eq!(read("\u{feff}# nothing\r\n").unwrap(), Config::default());
+    // What the API changes is kept beside the file.
+    let overlay = Some("/etc/millrace/millrace.overlay.toml".into());
+    let default = Config { api: Api { token: None, overlay }, ..Config::default() };
+    assert_eq!(read("").unwrap(), default);
+    assert_eq!(read("\u{feff}# nothing\r\n").unwrap(), default);
     let ladder = &Config::default().ladders[0];
-    assert_eq!(ladder.renditions.iter().map(|r| r.name.as_str()).collect::<Vec<_>>(), ["480p", "240p"]);
+    assert_eq!(ladder.renditions.iter().map(|r| r.name.as_str()).collect::<Vec<_>>(), ["720p", "480p", "240p"]);
     assert!(Config::default().uses_bundled_plugin());
 }
 
@@ -102,6 +106,45 @@ fn a_rendition_takes_what_it_leaves_out_from_the_preset_of_its_name() {
     let low = Rendition { video_bitrate: None, quality: Quality::Low, ..Rendition::preset("240p").unwrap() };
     let all = [Rendition::preset("720p").unwrap(), low];
     assert_eq!(config.renditions(&name("live/a")), all, "the first ladder that matches");
+}
+
+#[test]
+fn a_ladder_says_how_it_spares_work() {
+    let config = read(
+        r#"
+        [[ladder]]
+        renditions = []
+        [[ladder]]
+        name = "events"
+        broadcasts = "event/*"
+        idle_timeout = "30s"
+        on_overload = "drop-rung"
+        renditions = [{ name = "480p", audio = "opus", audio_bitrate = "48k", priority = 7, codec = "av1", encoder = "rav1e", threads = 2 }]
+        [[ladder]]
+        on_overload = []
+        renditions = []
+        "#,
+    )
+    .unwrap_or_else(|errors| panic!("{errors}"));
+    let [first, events, last] = &config.ladders[..] else { panic!("{config:?}") };
+    assert_eq!((first.name.as_str(), last.name.as_str()), ("ladder-1", "ladder-3"), "by place");
+    let steps = [Relief::SkipNonReference, Relief::HalveFrameRate, Relief::DropRung];
+    assert_eq!((first.idle_timeout, &first.on_overload[..]), (None, &steps[..]));
+    assert_eq!((events.idle_timeout, &events.on_overload[..]), (Some(Duration::from_secs(30)), &steps[2..]));
+    assert!(last.on_overload.is_empty());
+    let rung = &events.renditions[0];
+    assert_eq!((rung.audio, rung.audio_bitrate, rung.priority), (Audio::Opus, BitRate::kbps(48), 7));
+    assert_eq!((rung.codec, rung.encoder, rung.threads), (VideoCodec::Av1, EncoderLibrary::Rav1e, 2));
+}
+
+#[test]
+fn the_overlay_is_beside_the_file_or_where_it_says() {
+    assert_eq!(
+        read("[api]\noverlay = \"changes.toml\"").unwrap().api.overlay,
+        Some("/etc/millrace/changes.toml".into())
+    );
+    assert_eq!(read_env(&[("MILLRACE_API_OVERLAY", "here.toml")]).unwrap().api.overlay, Some("here.toml".into()));
+    assert_eq!(read_env(&[]).unwrap().api.overlay, None, "without a file there is nothing beside it");
 }
 
 #[test]

@@ -145,10 +145,13 @@ fn headers_agree(known: &VideoConfig, new: &VideoConfig) -> Result<(), String> {
         return Ok(());
     }
     let of = |config| Invariant::of(config).map_err(|error| error.to_string());
-    match of(known)?.disagreement(&of(new)?) {
-        Some(disagreement) => Err(format!("its headers are not those of the track's init segment: {disagreement}")),
-        // AV1's keyframes bring their sequence header along; H.264 is decoded with the parameter sets of the init segment alone.
-        None if new.codec == VideoCodec::Av1 => Ok(()),
-        None => Err("its parameter sets are not those of the track's init segment".to_owned()),
+    if let Some(disagreement) = of(known)?.disagreement(&of(new)?) {
+        return Err(disagreement.to_string());
+    }
+    match new.codec {
+        // Packets carry no parameter sets: those of the init segment are all that a player has.
+        VideoCodec::H264 => Err("its parameter sets are not those of the track's init segment".to_owned()),
+        // Keyframes carry their sequence header, which may say more than a player must know before.
+        VideoCodec::Av1 => Ok(()),
     }
 }

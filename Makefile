@@ -5,6 +5,12 @@ NPM ?= npm
 # Handed to the server by `make demo`, as in: make demo ARGS="--listen 127.0.0.1:9000"; to the benchmarks by `make bench`: ARGS=ladder
 ARGS ?=
 
+# What is built beside the defaults: SVT-AV1 carries live AV1 above 360p, and needs Debian's library. Everything here is built with the
+# same features of the whole workspace, so that nothing is built twice. `make demo FEATURES=` does without.
+FEATURES ?= millrace/svt-av1
+WORKSPACE := --workspace $(if $(FEATURES),--features $(FEATURES))
+BUILT = $(or $(CARGO_TARGET_DIR),target)/debug/millrace
+
 # The plugins are WebAssembly guests, each a workspace of its own, as is the tool that makes components of them. One target directory lets
 # them share what they depend on.
 PLUGINS := $(filter-out componentize,$(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml)))
@@ -25,33 +31,34 @@ NODE_MODULES := $(addsuffix /node_modules/.package-lock.json,$(NODE_PACKAGES))
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: setup-test $(NODE_MODULES) ## Installs what building and testing need: apt curl, ffmpeg, chromium, nasm, cmake, g++; the wasm32 target; npm packages
+setup: setup-test $(NODE_MODULES) ## Installs what building and testing need: apt curl, ffmpeg, chromium, nasm, cmake, g++, libsvtav1enc-dev; the wasm32 target; npm packages
 
 setup-test:
 	@scripts/setup.sh test
 
-setup-demo: ## Installs what the demo needs: apt nasm, cmake, g++; the wasm32 target
+setup-demo: ## Installs what the demo needs: apt nasm, cmake, g++, libsvtav1enc-dev; the wasm32 target
 	@scripts/setup.sh demo
 
 setup-bench: ## Installs what the benchmarks need: as setup, and apt nginx-light, wrk
 	@scripts/setup.sh bench
 
 demo: setup-demo plugins web ## Builds, and serves a live test stream on http://127.0.0.1:8080/ (ARGS="--listen ADDR")
-	$(CARGO) run -p millrace -- demo $(ARGS)
+	$(CARGO) build $(WORKSPACE) --bin millrace
+	$(BUILT) demo $(ARGS)
 
 test: setup plugins web lint ## Runs all the checks and tests
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
-		echo "$(CARGO) nextest run --workspace"; $(CARGO) nextest run --workspace; \
+		echo "$(CARGO) nextest run $(WORKSPACE)"; $(CARGO) nextest run $(WORKSPACE); \
 	else \
-		echo "$(CARGO) test --workspace"; $(CARGO) test --workspace --lib --bins --tests --examples; \
+		echo "$(CARGO) test $(WORKSPACE)"; $(CARGO) test $(WORKSPACE) --lib --bins --tests --examples; \
 	fi
-	$(CARGO) test --workspace --doc
+	$(CARGO) test $(WORKSPACE) --doc
 	$(NPM) --prefix web test
 
 # The server carries the pages and the ladder plugin, so they are built before it is checked.
 lint: setup-demo plugins web ## Checks formatting, and runs the linters with warnings as errors
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy $(WORKSPACE) --all-targets -- -D warnings
 	$(CARGO) fmt --manifest-path plugins/componentize/Cargo.toml --check
 	$(GUEST_CARGO) clippy --manifest-path plugins/componentize/Cargo.toml -- -D warnings
 	@set -e; for plugin in $(PLUGINS); do \
@@ -62,10 +69,10 @@ lint: setup-demo plugins web ## Checks formatting, and runs the linters with war
 	$(NPM) --prefix web run check
 	$(NPM) --prefix web run lint
 
-# The servers that are measured run as processes of their own. --workspace here and there, so that what `make test` has built serves again.
+# The servers that are measured run as processes of their own.
 bench: setup-bench plugins web ## Measures against the goals, in three minutes; also written to target/bench/ (ARGS="plugin parts arrival ladder")
-	$(CARGO) build --workspace --bin millrace
-	$(CARGO) bench --workspace --profile dev --bench measure -- $(ARGS)
+	$(CARGO) build $(WORKSPACE) --bin millrace
+	$(CARGO) bench $(WORKSPACE) --profile dev --bench measure -- $(ARGS)
 
 # A guest's library is named after its folder.
 plugins: setup-demo ## Builds the plugins into plugins/dist/

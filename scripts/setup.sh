@@ -4,8 +4,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Each tool by its command, and the Debian package that brings it. A compiler, CMake and an assembler build the codecs.
-demo=(g++:g++ cmake:cmake nasm:nasm)
+# Each tool by its command, or by a file where there is none, and the Debian package that brings it. A compiler, CMake and an assembler
+# build the codecs; SVT-AV1 is Debian's own.
+demo=(g++:g++ cmake:cmake nasm:nasm /usr/include/svt-av1/EbSvtAv1Enc.h:libsvtav1enc-dev)
 test=("${demo[@]}" curl:curl ffmpeg:ffmpeg ffprobe:ffmpeg chromium:chromium)
 bench=("${test[@]}" nginx:nginx-light wrk:wrk)
 
@@ -23,7 +24,12 @@ bench) tools=("${bench[@]}") ;;
 esac
 
 # Servers live in sbin, which is not on everybody's path.
-has() { PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null 2>&1; }
+has() {
+	case "$1" in
+	/*) [[ -e $1 ]] ;;
+	*) PATH="$PATH:/usr/sbin:/sbin" command -v "$1" >/dev/null 2>&1 ;;
+	esac
+}
 
 check_node() {
 	has node && has npm || die "Node.js 20.19 or later and npm are needed, and not found: https://nodejs.org/en/download"

@@ -31,6 +31,7 @@ page.setDefaultTimeout(PATIENCE_MS);
 
 const failures = [];
 let loads = 0;
+let network = null;
 page.on('pageerror', (error) => failures.push(String(error)));
 page.on('framenavigated', (frame) => {
   if (frame === page.mainFrame()) loads += 1;
@@ -71,6 +72,37 @@ const commands = {
       window.millrace.setLevel(level.index);
     }, pixels);
     return commands.height({ pixels });
+  },
+
+  /** Leaves the quality to the player. */
+  async automatic() {
+    await page.evaluate(() => window.millrace.setLevel(-1));
+    return null;
+  },
+
+  /** Lets through so many bits per second to the page, or, with null, as many as come. */
+  async throttle({ bitrate }) {
+    network ??= await browser.newCDPSession(page);
+    await network.send('Network.enable');
+    const throughput = bitrate === null ? -1 : bitrate / 8;
+    await network.send('Network.emulateNetworkConditions', {
+      offline: false,
+      latency: 0,
+      downloadThroughput: throughput,
+      uploadThroughput: -1,
+    });
+    return null;
+  },
+
+  /** Waits until the player offers a quality of this height, or no longer does. */
+  async offers({ pixels, offered }) {
+    await page.waitForFunction(
+      ([wanted, there]) =>
+        window.millrace?.stats().levels.some(({ height }) => height === wanted) === there,
+      [pixels, offered],
+      { polling: 100 },
+    );
+    return commands.state();
   },
 
   /** What the player measures now, what the element has decoded, and how the page has fared. */

@@ -9,8 +9,8 @@ use crate::program::run;
 /// Pictures a second.
 const FRAME_RATE: u32 = 30;
 
-/// Ten seconds of a moving picture, 640×360. On each full second a white field flashes in a corner that is black otherwise, and
-/// beside it begins a beep.
+/// Ten seconds of a moving picture. On each full second a white field flashes in a corner that is black otherwise, and beside it begins a
+/// beep.
 #[derive(Debug)]
 pub struct Film {
     path: PathBuf,
@@ -18,15 +18,20 @@ pub struct Film {
 }
 
 impl Film {
-    /// Has ffmpeg make it.
+    /// Has ffmpeg make one of 640×360.
     pub fn new() -> Self {
+        Self::sized(640, 360)
+    }
+
+    /// Has ffmpeg make one of this size, in pixels.
+    pub fn sized(width: u32, height: u32) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the film");
         // QuickTime: its times are exact, and its sound begins where it begins.
         let path = folder.path().join("film.mov");
         let picture = format!(
-            "testsrc2=size=640x360:rate={FRAME_RATE}:duration=10,\
-             drawbox=x=0:y=0:w=320:h=180:color=black:t=fill,\
-             drawbox=x=0:y=0:w=320:h=180:color=white:t=fill:enable='lt(mod(n,{FRAME_RATE}),3)'"
+            "testsrc2=size={width}x{height}:rate={FRAME_RATE}:duration=10,\
+             drawbox=x=0:y=0:w=iw/2:h=ih/2:color=black:t=fill,\
+             drawbox=x=0:y=0:w=iw/2:h=ih/2:color=white:t=fill:enable='lt(mod(n,{FRAME_RATE}),3)'"
         );
         let sound = "aevalsrc='if(lt(mod(t,1),0.1),0.5*sin(2*PI*1000*t),0)':sample_rate=48000:duration=10";
         let file = path.to_str().expect("the path is text");

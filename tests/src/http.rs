@@ -64,6 +64,25 @@ impl Client {
         let begun = Instant::now();
         Answer::new(url, begun, self.0.put(url).send(body))
     }
+
+    /// Sends JSON.
+    ///
+    /// # Panics
+    /// Where there is no answer.
+    pub fn post(&self, url: &str, body: &serde_json::Value) -> Answer {
+        let begun = Instant::now();
+        let request = self.0.post(url).header("content-type", "application/json");
+        Answer::new(url, begun, request.send(body.to_string().as_bytes()))
+    }
+
+    /// Removes something.
+    ///
+    /// # Panics
+    /// Where there is no answer.
+    pub fn delete(&self, url: &str) -> Answer {
+        let begun = Instant::now();
+        Answer::new(url, begun, self.0.delete(url).call())
+    }
 }
 
 impl Answer {

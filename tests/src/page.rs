@@ -64,6 +64,26 @@ impl Page {
         self.tell(json!({ "do": "level", "pixels": pixels }))
     }
 
+    /// Leaves the quality to the player.
+    pub fn automatic(&mut self) {
+        self.tell(json!({ "do": "automatic" }));
+    }
+
+    /// Lets so many bits per second through to the page, or as many as come.
+    pub fn throttle(&mut self, bitrate: Option<u32>) {
+        self.tell(json!({ "do": "throttle", "bitrate": bitrate }));
+    }
+
+    /// Waits until the picture on screen is so high.
+    pub fn height(&mut self, pixels: u32) -> Value {
+        self.tell(json!({ "do": "height", "pixels": pixels }))
+    }
+
+    /// Waits until the player offers a quality of this height, or no longer does.
+    pub fn offers(&mut self, pixels: u32, offered: bool) -> Value {
+        self.tell(json!({ "do": "offers", "pixels": pixels, "offered": offered }))
+    }
+
     /// What the player measures now.
     pub fn state(&mut self) -> Value {
         self.tell(json!({ "do": "state" }))

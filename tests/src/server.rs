@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::http::Client;
+use crate::http::{Answer, Client};
 use crate::program::Record;
 use crate::turn::Turn;
 use crate::wait::{PATIENCE, until};
@@ -109,6 +109,16 @@ impl Server {
     /// Where the answer is not 200, or not JSON.
     pub fn json(&self, path: &str) -> Value {
         serde_json::from_str(&self.text(path)).expect("the answer is JSON")
+    }
+
+    /// Sends JSON to a path.
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        self.client.post(&self.url(path), body)
+    }
+
+    /// Removes what is at a path.
+    pub fn delete(&self, path: &str) -> Answer {
+        self.client.delete(&self.url(path))
     }
 
     /// What the list says of a broadcast.

@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use millrace_tests::{Client, until};
 
 use crate::film::Film;
-use crate::program::Program;
+use crate::program::{BARE, Program};
 use crate::push::Push;
 use crate::report::{Figure, Row};
 use crate::spread::{median, percentile};
@@ -18,7 +18,7 @@ const PARTS: usize = 100;
 const THREADS: usize = 2;
 
 pub(crate) fn measure(film: &Film) -> anyhow::Result<Vec<Row>> {
-    let server = Program::millrace(THREADS)?;
+    let server = Program::millrace(THREADS, BARE)?;
     let path = "/ingest/bench/arrival/Streams(video.cmfv)";
     let push = Push::start(server.address(), path, &film.picture, Duration::MAX)?;
     let folder = "/hls/bench/arrival/video";

@@ -49,9 +49,32 @@ impl Film {
             sound: Track::read(std::fs::read(&sound)?.into(), SOUND_RATE)?,
         })
     }
+
+    /// Pictures alone, encoded as they come: none waits for another.
+    pub(crate) fn immediate() -> anyhow::Result<Track> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("immediate.mp4");
+        let source = format!("testsrc2=size=1280x720:rate={FRAME_RATE}:duration={SECONDS},noise=alls=6:allf=t+u");
+        let input = ["-v", "error", "-nostdin", "-f", "lavfi", "-i", &source];
+        let flags = "+cmaf+empty_moov+default_base_moof+frag_every_frame";
+        let video =
+            ["-c:v", "libx264", "-preset", "superfast", "-tune", "zerolatency", "-pix_fmt", "yuv420p", "-g", "60"];
+        let rate = ["-b:v", "2400k", "-maxrate", "2400k", "-bufsize", "1200k", "-movflags", flags];
+        millrace_tests::run(
+            "ffmpeg",
+            [&input[..], &video, &rate, &[path.to_str().expect("the path is text")]].concat(),
+        );
+        Track::read(std::fs::read(&path)?.into(), FRAME_RATE.into())
+    }
 }
 
 impl Track {
+    /// So many pictures as a file.
+    pub(crate) fn file(&self, chunks: usize) -> Vec<u8> {
+        let media = self.chunks.iter().take(chunks);
+        std::iter::once(&self.header).chain(media).flat_map(|bytes| bytes.iter().copied()).collect()
+    }
+
     fn read(file: Bytes, rate: f64) -> anyhow::Result<Self> {
         let boxes = boxes(&file)?;
         let is = |at: &Range<usize>, name: &[u8; 4]| &file[at.start + 4..at.start + 8] == name;

@@ -1,5 +1,5 @@
 //! What a ladder costs beside its parts: decoding once, scaling to each size, encoding each rung, one after another on the same
-//! pictures.
+//! pictures; and that decoding costs no more for three rungs than for one.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -7,19 +7,14 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
-use millrace_cmaf::{Item, Limits, Reader, TrackHeader};
 use millrace_codec::{Picture, ScaleFilter, Scaler, VideoCodec, VideoSettings, open_video_decoder, open_video_encoder};
-use millrace_media::bus::{Bus, Settings};
-use millrace_media::clock::Clock;
-use millrace_media::track::Start;
-use millrace_media::{BroadcastName, Media, Time, TrackName};
-use millrace_transcode::native::NativeLadder;
-use millrace_transcode::{Ladder, Rendition, Runner, Sound};
-use tokio::runtime::Runtime;
+use millrace_media::{Media, Time};
+use millrace_transcode::{Rendition, Sound};
 
 use crate::cpu;
 use crate::film::{FRAME_RATE, Film};
 use crate::report::{Figure, Goal, Row};
+use crate::rungs::Source;
 use crate::spread::median;
 
 /// So many pictures, from the film's first: eight seconds.
@@ -28,37 +23,42 @@ const PICTURES: usize = 8 * FRAME_RATE as usize;
 /// few enough to be held.
 const BATCH: usize = 30;
 const ROUNDS: usize = 3;
-/// The pictures that a rung may be behind its source: more than the decoder holds back for reordering, fewer than it makes before it
-/// passes over an encoder that cannot follow.
-const IN_FLIGHT: usize = 24;
-/// Longer than the ladder can take.
-const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What the three rungs are: the preset ladder's lower two, and one between.
+const RUNGS: [(&str, u32, u32, u32); 3] =
+    [("480p", 854, 480, 1_200_000), ("360p", 640, 360, 800_000), ("240p", 426, 240, 400_000)];
 
 pub(crate) fn measure(film: &Film) -> anyhow::Result<Vec<Row>> {
-    let source = Source::read(film)?;
+    let work = Work { source: Source::read(&film.picture, PICTURES)?, renditions: RUNGS.map(rendition) };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let (mut whole, mut parts) = (Vec::new(), Vec::new());
+    let (mut three, mut one, mut parts) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=ROUNDS {
         eprintln!("  round {round} of {ROUNDS}");
-        whole.push(source.ladder(&runtime)?);
-        parts.push(source.alone()?);
+        three.push(work.source.make(&runtime, &work.renditions)?);
+        one.push(work.source.make(&runtime, &work.renditions[..1])?);
+        parts.push(work.alone()?);
     }
-    let each = |of: fn(&Alone) -> Duration| {
-        Figure::new(median(&parts.iter().map(|a| per_picture(of(a))).collect::<Vec<_>>()), "ms")
+    let middle = |times: Vec<Duration>| {
+        let each: Vec<_> = times.into_iter().map(|time| time.as_secs_f64() * 1e3 / PICTURES as f64).collect();
+        Figure::new(median(&each), "ms")
     };
-    let whole = Figure::new(median(&whole.iter().map(|time| per_picture(*time)).collect::<Vec<_>>()), "ms");
+    let each = |of: fn(&Alone) -> Duration| middle(parts.iter().map(of).collect());
     Ok(vec![
-        Row::new("480p and 240p of 720p, CPU time a picture", whole)
-            .beside("decoded once, scaled and encoded twice, each alone", each(Alone::sum))
+        Row::new("three rungs of 720p, CPU time a picture", middle(three.iter().map(|made| made.cpu).collect()))
+            .beside("decoded once, scaled and encoded thrice, each alone", each(Alone::sum))
             .goal(Goal::RatioAtMost(1.15)),
-        Row::new("of it: decoding", each(|alone| alone.decode)),
-        Row::new("of it: scaling", each(|alone| alone.scale)),
-        Row::new("of it: encoding", each(|alone| alone.encode)),
+        Row::new("of it: the decoder's thread", middle(three.iter().map(|made| made.decoding).collect()))
+            .beside("with one rung", middle(one.iter().map(|made| made.decoding).collect()))
+            .goal(Goal::RatioAtMost(1.05)),
+        Row::new("alone: decoding", each(|alone| alone.decode)),
+        Row::new("alone: scaling", each(|alone| alone.scale)),
+        Row::new("alone: encoding", each(|alone| alone.encode)),
     ])
 }
 
-fn per_picture(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e3 / PICTURES as f64
+fn rendition((name, width, height, bitrate): (&str, u32, u32, u32)) -> Arc<Rendition> {
+    let video = VideoSettings { bitrate: Some(bitrate), ..VideoSettings::new(VideoCodec::H264, width, height) };
+    Arc::new(Rendition { name: name.into(), video, audio: Sound::Source, priority: 0 })
 }
 
 /// The CPU time of the ladder's parts.
@@ -75,96 +75,28 @@ impl Alone {
     }
 }
 
-/// The film's pictures, as they stand on the bus.
-struct Source {
-    header: TrackHeader,
-    media: Vec<Media>,
-    renditions: [Arc<Rendition>; 2],
+/// The ladder that is made, and what it is made of.
+struct Work {
+    source: Source,
+    renditions: [Arc<Rendition>; 3],
 }
 
-impl Source {
-    fn read(film: &Film) -> anyhow::Result<Self> {
-        let mut reader = Reader::new(Limits::default());
-        reader.push(film.picture.header.clone());
-        film.picture.chunks.iter().take(PICTURES).for_each(|chunk| reader.push(chunk.clone()));
-        let (mut header, mut media) = (None, Vec::new());
-        while let Some(item) = reader.next()? {
-            match item {
-                Item::Header(found) => header = found.known().next().cloned(),
-                // Far enough from zero for what is decoded before it.
-                Item::Chunk(chunk) => media.push(chunk.place(Time::from_millis(10_000))?),
-                _ => {}
-            }
-        }
-        ensure!(media.len() == PICTURES, "the film has {} chunks, not {PICTURES}", media.len());
-        let rendition = |name: &str, width, height, bitrate| {
-            let video = VideoSettings { bitrate: Some(bitrate), ..VideoSettings::new(VideoCodec::H264, width, height) };
-            Arc::new(Rendition { name: name.into(), video, audio: Sound::Source, priority: 0 })
-        };
-        let renditions = [rendition("480p", 854, 480, 1_200_000), rendition("240p", 426, 240, 400_000)];
-        Ok(Self { header: header.context("the film has no header")?, media, renditions })
-    }
-
-    /// The CPU time of the whole process while the runner makes both rungs.
-    fn ladder(&self, runtime: &Runtime) -> anyhow::Result<Duration> {
-        let rungs = async {
-            // A clock that stands still: nothing is late, so nothing is left out, however slow the machine.
-            let bus = Bus::new(Settings::default(), Arc::new(Clock::manual(Duration::from_secs(1_800_000_000))));
-            let ladder = Ladder {
-                name: "test".into(),
-                applies_to: Arc::new(|_| true),
-                renditions: self.renditions.to_vec(),
-                economy: Arc::default(),
-            };
-            let runner = Runner::start(&bus, vec![Arc::new(NativeLadder)], vec![ladder]);
-            let publisher = bus.publish(&BroadcastName::new("bench/ladder")?)?;
-            let broadcast = publisher.broadcast().clone();
-            let mut producer = publisher.create_track(TrackName::new("video")?, self.header.info.clone())?;
-            let mut write = |media: &Media| producer.write(media.clone()).map(drop);
-            let (first, rest) = self.media.split_first().context("the film has pictures")?;
-            write(first)?;
-            // A rung begins with its source's first group; one that finds the source ended has nothing to do.
-            let mut changes = broadcast.changes();
-            while !self.renditions.iter().all(|rendition| broadcast.track(&rendition.name).is_some()) {
-                tokio::time::timeout(PATIENCE, changes.changed()).await.context("no rung begins")??;
-            }
-            let rungs = self.renditions.iter().filter_map(|rendition| broadcast.track(&rendition.name));
-            let mut rungs: Vec<_> = rungs.map(|rung| rung.subscribe(Start::OldestGroup)).collect();
-            for (written, media) in rest.iter().enumerate() {
-                write(media)?;
-                if written >= IN_FLIGHT {
-                    for rung in &mut rungs {
-                        tokio::time::timeout(PATIENCE, rung.next()).await.context("a rung stands still")?;
-                    }
-                }
-            }
-            publisher.finish();
-            drop(producer);
-            tokio::time::timeout(PATIENCE, runner.shutdown()).await.context("the ladder does not end")?;
-            for rendition in &self.renditions {
-                let rung = broadcast.track(&rendition.name).with_context(|| format!("no {}", rendition.name))?;
-                let made = rung.stats().fragments;
-                ensure!(made == PICTURES as u64, "{} has {made} pictures of {PICTURES}", rendition.name);
-            }
-            Ok(())
-        };
-        Ok(cpu::taken(|| runtime.block_on(rungs))?.1)
-    }
-
+impl Work {
     /// The CPU time of each part of that work, on this thread.
     fn alone(&self) -> anyhow::Result<Alone> {
         let mut alone = Alone::default();
-        let mut decoder = open_video_decoder(&self.header.info.codec, self.header.config.record())?;
+        let mut decoder = open_video_decoder(&self.source.header.info.codec, self.source.header.config.record())?;
         let mut rungs = Vec::new();
         for rendition in &self.renditions {
-            let settings = rendition.fit(&self.header.info.format).context("the film is larger than its rungs")?;
+            let settings =
+                rendition.fit(&self.source.header.info.format).context("the film is larger than its rungs")?;
             let settings = VideoSettings { colour: settings.colour.or(decoder.colour()), ..settings };
             rungs.push((Scaler::new(settings.validate()?, ScaleFilter::default()), open_video_encoder(&settings)?));
         }
         let timed = |media: &Media| media.timed_samples().next().map(|timed| timed.presentation_time);
         let keyframes: HashSet<_> =
-            self.media.iter().filter(|media| media.marks.keyframe).filter_map(timed).map(Time::ticks).collect();
-        let mut samples = self.media.chunks(BATCH);
+            self.source.media.iter().filter(|media| media.marks.keyframe).filter_map(timed).map(Time::ticks).collect();
+        let mut samples = self.source.media.chunks(BATCH);
         let mut encoded = 0;
         loop {
             let batch = samples.next();

@@ -4,6 +4,8 @@
 //! same figures as JSON to `target/bench/`.
 
 mod arrival;
+mod beside;
+mod capture;
 mod cpu;
 mod film;
 mod ladder;
@@ -12,6 +14,7 @@ mod plugin;
 mod program;
 mod push;
 mod report;
+mod rungs;
 mod spread;
 mod wire;
 
@@ -27,7 +30,7 @@ struct Measurement {
     run: fn(&mut Setting) -> anyhow::Result<Vec<Row>>,
 }
 
-const MEASUREMENTS: [Measurement; 4] = [
+const MEASUREMENTS: [Measurement; 6] = [
     Measurement { name: "plugin", about: "a plugin's pass on a fragment", run: |_| plugin::measure() },
     Measurement { name: "parts", about: "HLS parts from memory, beside nginx", run: |all| parts::measure(all.film()?) },
     Measurement {
@@ -35,7 +38,13 @@ const MEASUREMENTS: [Measurement; 4] = [
         about: "from a fragment's last byte to its part",
         run: |all| arrival::measure(all.film()?),
     },
+    Measurement {
+        name: "capture",
+        about: "from a picture's capture to its part, of the source and of rungs",
+        run: |_| capture::measure(),
+    },
     Measurement { name: "ladder", about: "the ladder's CPU time", run: |all| ladder::measure(all.film()?) },
+    Measurement { name: "beside", about: "the ladder beside ffmpeg", run: |all| beside::measure(all.film()?) },
 ];
 
 /// What measurements share.

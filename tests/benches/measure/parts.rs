@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use millrace_tests::Playlist;
 
 use crate::film::Film;
-use crate::program::{Program, find};
+use crate::program::{BARE, Program, find};
 use crate::push::Push;
 use crate::report::{Figure, Goal, Row};
 use crate::spread::median;
@@ -21,7 +21,7 @@ const ROUNDS: u32 = 3;
 const PUBLISHED: Duration = Duration::from_secs(7);
 
 pub(crate) fn measure(film: &Film) -> anyhow::Result<Vec<Row>> {
-    let millrace = Program::millrace(1)?;
+    let millrace = Program::millrace(1, BARE)?;
     let push =
         |path: &str, track| Push::start(millrace.address(), &format!("/ingest/bench/parts/{path}"), track, PUBLISHED);
     let mut pushes = [push("Streams(video.cmfv)", &film.picture)?, push("Streams(audio.cmfa)", &film.sound)?];

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::cpu;
 
 /// No rungs are made, and a publisher may pause for longer than anything here lasts.
-const CONFIG: &str =
+pub(crate) const BARE: &str =
     "ladder = []\n[log]\nlevel = \"error\"\n[ingest]\nidle_timeout = \"10m\"\n[plugin_host]\nbundled = false\n";
 
 /// A server at work. Ended when it is dropped.
@@ -27,11 +27,11 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// `millrace serve`, on so many threads.
-    pub(crate) fn millrace(threads: usize) -> anyhow::Result<Self> {
+    /// `millrace serve` with this configuration, on so many threads.
+    pub(crate) fn millrace(threads: usize, configuration: &str) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let config = folder.path().join("millrace.toml");
-        fs::write(&config, CONFIG)?;
+        fs::write(&config, configuration)?;
         let mut command = Command::new(Server::binary());
         command.args(["serve", "--listen", "127.0.0.1:0", "--config"]).arg(&config);
         command.env("TOKIO_WORKER_THREADS", threads.to_string());

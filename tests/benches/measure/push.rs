@@ -42,6 +42,17 @@ pub(crate) struct Push {
 impl Push {
     /// Begins to send this much of a track, in real time.
     pub(crate) fn start(server: SocketAddr, path: &str, track: &Track, length: Duration) -> anyhow::Result<Self> {
+        Self::stamped(server, path, track, length, |_| Bytes::new())
+    }
+
+    /// The same, with what `stamp` gives before each chunk, by its number, when it is sent.
+    pub(crate) fn stamped(
+        server: SocketAddr,
+        path: &str,
+        track: &Track,
+        length: Duration,
+        stamp: impl Fn(usize) -> Bytes + Send + 'static,
+    ) -> anyhow::Result<Self> {
         let mut stream = TcpStream::connect(server)?;
         stream.set_nodelay(true)?;
         write!(stream, "POST {path} HTTP/1.1\r\nHost: {server}\r\nTransfer-Encoding: chunked\r\n\r\n")?;
@@ -49,14 +60,14 @@ impl Push {
         let count = track.chunks.len().min((length.as_secs_f64() * rate) as usize);
         let (header, chunks, noted) = (track.header.clone(), track.chunks[..count].to_vec(), sent.clone());
         let thread = std::thread::spawn(move || {
-            send(&mut out, &header)?;
+            send(&mut out, &[&header])?;
             let begun = Instant::now();
             for (number, chunk) in chunks.iter().enumerate() {
                 let due = Duration::from_secs_f64(number as f64 / rate);
                 std::thread::sleep(due.saturating_sub(begun.elapsed()));
                 // Before, since the answer may be there before the call returns.
                 noted.note(chunk, Instant::now());
-                send(&mut out, chunk)?;
+                send(&mut out, &[&stamp(number), chunk])?;
             }
             Ok(())
         });
@@ -83,9 +94,9 @@ impl Drop for Push {
 }
 
 /// A chunk of the transfer coding (RFC 9112, 7.1), in one write, so that the last byte goes with the first.
-fn send(out: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
-    let mut chunk = format!("{:x}\r\n", bytes.len()).into_bytes();
-    chunk.extend_from_slice(bytes);
+fn send(out: &mut TcpStream, pieces: &[&[u8]]) -> std::io::Result<()> {
+    let mut chunk = format!("{:x}\r\n", pieces.iter().map(|piece| piece.len()).sum::<usize>()).into_bytes();
+    pieces.iter().for_each(|piece| chunk.extend_from_slice(piece));
     chunk.extend_from_slice(b"\r\n");
     out.write_all(&chunk)
 }

@@ -6,4 +6,5 @@ mod host;
 mod ladder;
 mod load;
 mod misbehave;
+mod sound;
 mod source;

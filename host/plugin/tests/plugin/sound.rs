@@ -61,8 +61,8 @@ async fn the_ladder_makes_the_sound_of_renditions_that_want_their_own() {
     let (publisher, written) = publish(&bus);
     let broadcast = publisher.broadcast().clone();
     until("the rung is there", || broadcast.track("90p-audio").is_some()).await;
-    publisher.finish();
-    let rung = read(&broadcast, "90p-audio", usize::MAX).await;
+    // The reader is there before the end.
+    let (rung, ()) = tokio::join!(read(&broadcast, "90p-audio", usize::MAX), async { publisher.finish() });
     let info = rung[0].info();
     assert_eq!((info.codec.as_str(), info.bitrate, info.language.as_deref()), ("opus", Some(64_000), Some("de")));
     let made = broadcast.track("90p-audio").map(|track| track.provenance().to_string());

@@ -74,7 +74,7 @@ pub(super) enum Step {
 #[expect(dead_code, reason = "as above")]
 pub(super) enum NewRendition {
     Preset(Preset),
-    Table(RenditionTable),
+    Table(Box<RenditionTable>),
 }
 
 /// A rendition that is known by its name: `720p` (1280×720, 2500k video, 128k audio), `480p` (854×480, 1200k, 96k), `240p` (426×240,

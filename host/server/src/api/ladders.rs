@@ -99,7 +99,7 @@ pub(super) async fn list(State(shared): State<Shared>) -> Answer<Ladders> {
 pub(super) async fn show(State(shared): State<Shared>, Path(name): Path<String>) -> Result<Answer<Ladder>, Refusal> {
     let view = View::of(&shared.ladders);
     let ladder = view.ladders.iter().find(|ladder| ladder.name.as_str() == name);
-    Ok(answer(view.ladder(ladder.ok_or_else(|| NotChanged::Change(ChangeError::NoLadder(name)))?)))
+    Ok(answer(view.ladder(ladder.ok_or(NotChanged::Change(ChangeError::NoLadder(name)))?)))
 }
 
 /// Adds a ladder behind the others

@@ -132,7 +132,7 @@ mod tests {
             (br#"{"name":"480p","width":"wide"}"#, "`width` is a string, expected a whole number"),
             (
                 br#"{"name":"480p","priority":18446744073709551615}"#,
-                "no key takes such a value: out-of-range value for u64 type",
+                "`priority` is 18446744073709551615, expected a whole number",
             ),
             (br#"{"name":"480p","sped":"draft"}"#, "unknown key `sped` in the rendition"),
         ] {

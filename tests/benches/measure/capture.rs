@@ -68,7 +68,7 @@ pub(crate) fn measure() -> anyhow::Result<Vec<Row>> {
 /// What the rung's encoder takes for a picture, as the server counts it. Milliseconds.
 fn encode_time(transcoders: &Value, rendition: &str) -> Option<f64> {
     let known = transcoders["transcoders"].as_array()?.iter().find(|known| known["rendition"] == rendition)?;
-    Some((known["encode_seconds"].as_f64()? + known["scale_seconds"].as_f64()?) * 1e3)
+    Some(known["encode_ms"].as_f64()? + known["scale_ms"].as_f64()?)
 }
 
 /// Fetches part after part as it comes: how long ago the last picture of each was captured when its first byte was there, in

@@ -1,6 +1,9 @@
 //! What each transcoder has done.
 
+use std::time::Duration;
+
 use axum::extract::State;
+use millrace_transcode::Relief;
 use millrace_transcode::stats::{Key, Stats};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -36,8 +39,41 @@ pub(super) struct Transcoder {
     output_fragments: u64,
     /// Bytes it has written.
     output_bytes: u64,
-    /// Its fragments that were refused, and pictures its encoders had to leave out.
+    /// Its fragments that were refused, and pictures its encoders lost: overtaken, late or failed.
     dropped: u64,
+    /// Pictures encoded.
+    encoded: u64,
+    left_out: LeftOut,
+    /// What encoding a picture has taken, on average. Milliseconds.
+    encode_ms: f64,
+    /// What scaling a picture has taken, on average. Milliseconds.
+    scale_ms: f64,
+    /// From the arrival of the last picture written to its being written. Milliseconds.
+    lag_ms: f64,
+    /// Pictures that wait for its encoders now, and those inside them.
+    queue: u64,
+    /// How its encoders stand: `running`, `idle` (nobody plays it), `relieved` (fewer pictures, for the machine cannot carry the ladder),
+    /// `given-up` (none, until it can) or `failed`.
+    #[schema(example = "running")]
+    state: &'static str,
+    /// The steps of `on_overload` that are in force.
+    #[schema(example = json!(["skip-non-reference"]))]
+    reliefs: Vec<&'static str>,
+}
+
+/// Pictures that were not encoded, by why.
+#[derive(Serialize, ToSchema)]
+pub(super) struct LeftOut {
+    /// The encoder was so slow that the picture was gone.
+    overtaken: u64,
+    /// The encoder was so far behind that it went on with the next group.
+    late: u64,
+    /// A plugin asked for it.
+    asked: u64,
+    /// The machine could not carry the ladder.
+    relieved: u64,
+    /// The encoder failed.
+    failed: u64,
 }
 
 /// How often it has failed, by what it was doing.
@@ -77,6 +113,25 @@ impl Transcoder {
             output_fragments: stats.output_fragments,
             output_bytes: stats.output_bytes,
             dropped: stats.dropped,
+            encoded: stats.encoded,
+            left_out: LeftOut {
+                overtaken: stats.overtaken,
+                late: stats.late,
+                asked: stats.asked,
+                relieved: stats.relieved,
+                failed: stats.failed,
+            },
+            encode_ms: milliseconds(stats.encode_time),
+            scale_ms: milliseconds(stats.scale_time),
+            lag_ms: milliseconds(stats.lag),
+            queue: stats.queue,
+            state: stats.state.as_str(),
+            reliefs: stats.state.reliefs().iter().map(Relief::as_str).collect(),
         }
     }
+}
+
+/// To the microsecond.
+fn milliseconds(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1000.0
 }

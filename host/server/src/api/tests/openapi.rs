@@ -79,7 +79,7 @@ async fn bodies_are_described_by_the_keys_of_the_configuration() {
 }
 
 /// Whether a value is as a schema says (JSON Schema 2020-12, as far as it is used here).
-fn fits(document: &Value, schema: &Value, value: &Value, at: &str) {
+pub(super) fn fits(document: &Value, schema: &Value, value: &Value, at: &str) {
     if let Err(reason) = check(document, schema, value, at) {
         panic!("{reason}");
     }

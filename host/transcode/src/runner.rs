@@ -50,6 +50,8 @@ struct Task {
     track: Track,
     counters: Arc<Counters>,
     cancel: CancellationToken,
+    /// Cancelled when the task has ended, and its tracks with it.
+    ended: CancellationToken,
     join: JoinHandle<()>,
 }
 
@@ -128,6 +130,17 @@ impl Runner {
         self.inner.ladders.remove_rendition(ladder, rendition)?;
         self.inner.ladders_changed();
         Ok(())
+    }
+
+    /// Waits until the transcoders of what was removed have ended, and with them the rungs: they encode what they were given.
+    pub async fn settled(&self) {
+        let stopping: Vec<_> = {
+            let tasks = lock(&self.inner.tasks);
+            tasks.values().filter(|task| task.cancel.is_cancelled()).map(|task| task.ended.clone()).collect()
+        };
+        for ended in stopping {
+            ended.cancelled().await;
+        }
     }
 
     /// Lets every transcoder stop in order, and waits for them; those whose source has ended work off what is left of it. Nothing is
@@ -245,7 +258,12 @@ impl Inner {
             clock,
             cancel: cancel.clone(),
         };
-        let join = factory.threads().unwrap_or(&self.runtime).spawn(drain.run());
-        tasks.insert(key, Task { rung, track: track.clone(), counters, cancel, join });
+        let ended = CancellationToken::new();
+        let ends = ended.clone().drop_guard();
+        let join = factory.threads().unwrap_or(&self.runtime).spawn(async move {
+            let _ends = ends;
+            drain.run().await;
+        });
+        tasks.insert(key, Task { rung, track: track.clone(), counters, cancel, ended, join });
     }
 }

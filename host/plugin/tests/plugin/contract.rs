@@ -9,7 +9,7 @@ use millrace_media::Fragment;
 use millrace_transcode::Runner;
 use millrace_transcode::factory::Factory;
 
-use crate::host::{Observed, engine, ladder, load, misbehave, read, shipped, until};
+use crate::host::{Observed, engine, ladder, load, misbehave, read, rendition, shipped, until};
 use crate::source::{Source, bus};
 
 /// What `misbehave` makes of twelve fragments when it is told to do this, which must not be a fault; with the source's.
@@ -87,7 +87,7 @@ async fn every_rendition_gets_sound_of_its_own() {
     let plugins = engine();
     let bus = bus();
     let factory: Arc<dyn Factory> = shipped(&plugins, "audio-passthrough").await;
-    let runner = Runner::start(&bus, vec![factory], vec![ladder("480p", 854, 480), ladder("240p", 426, 240)]);
+    let runner = Runner::start(&bus, vec![factory], ladder([rendition("480p", 854, 480), rendition("240p", 426, 240)]));
     let mut source = Source::sound(&bus);
     let written = source.write(12);
     for rendition in ["480p", "240p"] {

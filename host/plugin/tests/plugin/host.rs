@@ -35,15 +35,19 @@ pub(crate) async fn shipped(plugins: &Plugins, name: &str) -> Arc<PluginFactory>
     plugins.load_bytes(PluginSettings::new(name, format!("{name}.wasm")), component(name)).await.unwrap()
 }
 
-pub(crate) fn ladder(name: &str, width: u32, height: u32) -> Ladder {
+pub(crate) fn rendition(name: &str, width: u32, height: u32) -> Rendition {
     let video = VideoSettings { bitrate: Some(200_000), ..VideoSettings::new(VideoCodec::H264, width, height) };
-    let rendition = Rendition { name: name.into(), video, audio: Sound::Source, priority: 0 };
-    Ladder {
+    Rendition { name: name.into(), video, audio: Sound::Source, priority: 0 }
+}
+
+/// One ladder, for every broadcast.
+pub(crate) fn ladder(renditions: impl IntoIterator<Item = Rendition>) -> Vec<Ladder> {
+    vec![Ladder {
         name: "test".into(),
         applies_to: Arc::new(|_| true),
-        renditions: vec![Arc::new(rendition)],
+        renditions: renditions.into_iter().map(Arc::new).collect(),
         economy: Arc::default(),
-    }
+    }]
 }
 
 /// A factory whose faults are written down. It is driven from the runner's threads, where the plugin alone would be from its own.

@@ -3,7 +3,7 @@
 use millrace_media::track::Format;
 use millrace_transcode::Runner;
 
-use crate::host::{Observed, engine, ladder, load, misbehave, read, shipped, until};
+use crate::host::{Observed, engine, ladder, load, misbehave, read, rendition, shipped, until};
 use crate::source::{GROUP, Source, bus};
 
 #[tokio::test]
@@ -11,7 +11,7 @@ async fn the_ladder_makes_the_renditions_that_fit_the_source() {
     let plugins = engine();
     let bus = bus();
     let factory = shipped(&plugins, "ladder").await;
-    let runner = Runner::start(&bus, vec![factory], vec![ladder("480p", 854, 480), ladder("90p", 160, 90)]);
+    let runner = Runner::start(&bus, vec![factory], ladder([rendition("480p", 854, 480), rendition("90p", 160, 90)]));
     let mut source = Source::pictures(&bus);
     let broadcast = source.broadcast();
     let written = source.write(3 * GROUP as usize);
@@ -35,7 +35,7 @@ async fn an_instance_that_follows_a_fault_finds_its_encoder() {
     let plugins = engine();
     let bus = bus();
     let encode = Observed::new(load(&plugins, misbehave("encode")).await.unwrap());
-    let runner = Runner::start(&bus, vec![encode.clone()], vec![ladder("90p", 160, 90)]);
+    let runner = Runner::start(&bus, vec![encode.clone()], ladder([rendition("90p", 160, 90)]));
     let mut source = Source::pictures(&bus);
     let broadcast = source.broadcast();
     // The first instance traps on the third picture of the second group; the next begins with the third group.

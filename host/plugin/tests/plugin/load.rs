@@ -138,7 +138,7 @@ async fn the_plugins_we_ship_describe_themselves() {
     for (name, scope, kinds) in [
         ("passthrough", Scope::PerTrack, &[Kind::Video, Kind::Audio, Kind::Data][..]),
         ("audio-passthrough", Scope::PerRendition, &[Kind::Audio]),
-        ("ladder", Scope::PerRendition, &[Kind::Video]),
+        ("ladder", Scope::PerRendition, &[Kind::Video, Kind::Audio]),
     ] {
         let plugin = shipped(&plugins, name).await;
         assert_eq!((plugin.descriptor().name.as_str(), plugin.scope(), plugin.kinds()), (name, scope, kinds));

@@ -1,7 +1,5 @@
 //! Native encoders of sound steered by plugins, on real sound.
 
-use std::sync::Arc;
-
 use millrace_cmaf::CodecConfig;
 use millrace_cmaf::write::{ChunkWriter, InitSettings, Packet};
 use millrace_codec::audio::{AudioEncoder, OpusEncoder};
@@ -10,7 +8,7 @@ use millrace_media::track::Format;
 use millrace_media::{BroadcastName, Bus, Fragment, Publisher, Time, Timescale, TrackName};
 use millrace_transcode::{Rendition, Runner, Sound};
 
-use crate::host::{engine, ladder, read, shipped, until};
+use crate::host::{engine, ladder, read, rendition, shipped, until};
 use crate::source::bus;
 
 const SCALE: Timescale = Timescale::new(48_000).unwrap();
@@ -53,11 +51,8 @@ async fn the_ladder_makes_the_sound_of_renditions_that_want_their_own() {
     let plugins = engine();
     let bus = bus();
     let factory = shipped(&plugins, "ladder").await;
-    let with_source = ladder("480p", 854, 480);
-    let mut with_opus = ladder("90p", 160, 90);
-    let rendition = (*with_opus.renditions[0]).clone();
-    with_opus.renditions = vec![Arc::new(Rendition { audio: Sound::Opus { bitrate: 64_000 }, ..rendition })];
-    let runner = Runner::start(&bus, vec![factory], vec![with_source, with_opus]);
+    let with_opus = Rendition { audio: Sound::Opus { bitrate: 64_000 }, ..rendition("90p", 160, 90) };
+    let runner = Runner::start(&bus, vec![factory], ladder([rendition("480p", 854, 480), with_opus]));
     let (publisher, written) = publish(&bus);
     let broadcast = publisher.broadcast().clone();
     until("the rung is there", || broadcast.track("90p-audio").is_some()).await;

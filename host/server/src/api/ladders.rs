@@ -1,6 +1,7 @@
 //! Ladders: what there is, and changing it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
@@ -206,6 +207,9 @@ fn created(changed: Changed) -> Result<Created, Refusal> {
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], answer(changed)))
 }
 
+/// How long is waited for rungs that were removed to end.
+const SETTLE: Duration = Duration::from_secs(3);
+
 /// Makes a change off the threads that serve: the disk is waited for.
 async fn change(
     ladders: &Arc<Book>,
@@ -214,6 +218,10 @@ async fn change(
     let book = ladders.clone();
     let made = tokio::task::spawn_blocking(move || change(&book)).await.map_err(|error| Refusal::internal(&error))?;
     let ladder = made?;
+    // So that playlists have dropped what was removed when the answer comes. An encoder that hangs does not hold it up for ever.
+    if tokio::time::timeout(SETTLE, ladders.runner().settled()).await.is_err() {
+        tracing::warn!(ladder = %ladder.name, "transcoders of what was removed have not ended yet");
+    }
     let kept = ladders.file().is_some();
     if !kept {
         tracing::warn!(ladder = %ladder.name, "changed until the server stops: no `overlay` of [api] is set to keep it");

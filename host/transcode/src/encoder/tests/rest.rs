@@ -26,7 +26,7 @@ async fn a_rung_that_nobody_plays_stops_and_so_does_the_decoder_and_neither_catc
     ];
     let decoder = rungs[0].encoder.0.decoder.clone();
     let first = source.write(20);
-    until("both are awake", || rungs.iter().all(|rung| rung.stats().encoded >= 19)).await;
+    until("both have all", || rungs.iter().all(|rung| rung.stats().encoded == 20)).await;
     bus.clock().advance(TIMEOUT);
     // The third group is the first that is not encoded.
     source.write(10);
@@ -58,7 +58,7 @@ async fn a_rung_that_nobody_plays_stops_and_so_does_the_decoder_and_neither_catc
     // A viewer who holds the other keeps it awake; the first sleeps again.
     let viewer = tracks[1].view();
     source.write(10);
-    until("it goes on", || tracks[1].stats().fragments >= 29).await;
+    until("it goes on", || tracks[1].stats().fragments == 30).await;
     bus.clock().advance(TIMEOUT * 2);
     source.write(20);
     until("they have changed places", || {
@@ -84,7 +84,7 @@ async fn a_rung_that_rests_leaves_others_undisturbed() {
     let sleeper = bench.drive(&rendition("a", 160, 90), economy(), Habits::default().opener());
     let other = bench.drive(&rendition("b", 80, 46), Economy::default(), Habits::default().opener());
     let mut written = source.write(10);
-    until("both are awake", || sleeper.stats().encoded >= 9).await;
+    until("it has all", || sleeper.stats().encoded == 10).await;
     bus.clock().advance(TIMEOUT);
     written.extend(source.write(30));
     until("it rests", || sleeper.stats().state == State::Idle).await;

@@ -70,7 +70,7 @@ lint: setup-demo plugins web ## Checks formatting, and runs the linters with war
 	$(NPM) --prefix web run lint
 
 # The servers that are measured run as processes of their own.
-bench: setup-bench plugins web ## Measures against the goals, in three minutes; also written to target/bench/ (ARGS="plugin parts arrival ladder")
+bench: setup-bench plugins web ## Measures against the goals, in some minutes; also written to target/bench/ (ARGS="ladder beside")
 	$(CARGO) build $(WORKSPACE) --bin millrace
 	$(CARGO) bench $(WORKSPACE) --profile dev --bench measure -- $(ARGS)
 

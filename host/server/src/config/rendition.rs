@@ -149,7 +149,7 @@ impl Rendition {
             height,
             video_bitrate,
             audio: section.value("audio", base.audio),
-            audio_bitrate: section.within("audio_bitrate", audio_bitrate, BitRate::kbps(6)..=BitRate::kbps(512)),
+            audio_bitrate: section.within("audio_bitrate", audio_bitrate, BitRate::kbps(6)..=BitRate::kbps(510)),
             codec,
             encoder: encoder(section, codec),
             threads: section.within("threads", base.threads, 1..=MAX_THREADS),

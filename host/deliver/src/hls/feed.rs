@@ -197,7 +197,9 @@ async fn follow(feed: Arc<Feed>, broadcast: Broadcast, mut consumer: Consumer, l
                     }
                     match picture {
                         Some(Event::Fragment(picture)) => {
-                            if silence.lasts(&picture, feed.patience(longest)) {
+                            // A publisher may send its sound long after its pictures: only what is made here can rest.
+                            let is_derived = !feed.track.provenance().is_source();
+                            if is_derived && silence.lasts(&picture, feed.patience(longest)) {
                                 feed.update(|playlist| playlist.pass(picture.place().segment, &broadcast));
                             }
                             continue;

@@ -111,7 +111,7 @@ pub(super) struct RenditionTable {
     /// `source`, the source's own sound, or `opus`. Without it, `source`.
     #[schema(example = "source")]
     audio: Option<String>,
-    /// What the audio encoder aims at, where there is one, bits per second: 6k to 512k. Without it, 128k.
+    /// What the audio encoder aims at, where there is one, bits per second: 6k to 510k. Without it, 128k.
     audio_bitrate: Option<Rate>,
     /// Of the video: `h264` or `av1`. Without it, `h264`.
     #[schema(example = "h264")]

@@ -31,7 +31,8 @@ pub struct Chunk {
 pub(super) enum Form {
     /// `moof`, what followed it, and the header of `mdat`, as they came. `tfdt_at` is where the body of `tfdt` begins in them.
     Original { head: Bytes, tfdt_at: usize },
-    /// Written anew: it was shared with other tracks, counted positions in a file, or was of Smooth Streaming and had no `tfdt`.
+    /// Written anew: it was shared with other tracks, counted positions in a file, is decoded earlier than it said, or was of Smooth
+    /// Streaming and had no `tfdt`.
     Rebuilt,
 }
 
@@ -61,6 +62,26 @@ impl Chunk {
             elapsed += i64::from(sample.duration);
         }
         self.decode_time() + Time::new(earliest, scale)
+    }
+
+    /// By how much a sample of it is decoded after it is presented, at the most: composition offsets may be negative (ISO/IEC
+    /// 14496-12, 8.6.1.3). Zero where none is.
+    pub fn lateness(&self) -> Time {
+        let least = self.samples.iter().map(|sample| i64::from(sample.composition_offset)).min().unwrap_or(0);
+        Time::new(least.min(0).saturating_neg(), self.decode_time.scale())
+    }
+
+    /// The same samples, presented as before and decoded `lead` earlier; the lead is counted in the track's timescale.
+    pub fn decoded_earlier(&self, lead: Time) -> Self {
+        let ticks = i32::try_from(lead.ticks()).unwrap_or(i32::MAX);
+        let earlier =
+            |sample: &Sample| Sample { composition_offset: sample.composition_offset.saturating_add(ticks), ..*sample };
+        Self {
+            form: Form::Rebuilt,
+            samples: self.samples.iter().map(earlier).collect(),
+            decode_time: self.decode_time - Time::new(i64::from(ticks), lead.scale()),
+            ..self.clone()
+        }
     }
 
     /// The samples' durations added up.

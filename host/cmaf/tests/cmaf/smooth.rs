@@ -36,6 +36,21 @@ fn fragments_follow_each_other_and_sound_begins_before_zero() {
 }
 
 #[test]
+fn pictures_that_are_decoded_too_late_can_be_decoded_earlier() {
+    let (header, chunks) = read(smooth()).unwrap();
+    let video = header.known().find(|track| track.info.kind() == Kind::Video).unwrap();
+    let chunk = chunks.iter().find(|chunk| chunk.track_id() == video.track_id).unwrap();
+    let lead = chunk.lateness();
+    assert!(lead.ticks() > 0, "ffmpeg is to have written negative offsets");
+    let earlier = chunk.decoded_earlier(lead);
+    assert_eq!(earlier.lateness().ticks(), 0);
+    assert_eq!(earlier.decode_time() + lead, chunk.decode_time());
+    let offset = Time::from_secs(10, video.info.timescale);
+    let presented = |media: Media| -> Vec<_> { media.timed_samples().map(|sample| sample.presentation_time).collect() };
+    assert_eq!(presented(earlier.place(offset).unwrap()), presented(chunk.place(offset).unwrap()));
+}
+
+#[test]
 fn what_is_passed_on_is_cmaf() {
     let (header, chunks) = read(smooth()).unwrap();
     for track in header.known() {

@@ -121,9 +121,11 @@ impl Feed {
         }
     }
 
-    /// How long nothing may come of a track while pictures go on. A group that comes late, all at once, is not taken for silence.
-    fn patience(&self, longest: Duration) -> Duration {
-        self.with(MediaPlaylist::target_duration).map_or(longest, |target| Duration::from_secs(target.into()))
+    /// How long nothing may come of a track while pictures go on. A group that comes late, all at once, is not taken for silence: where
+    /// a publisher sends a group of pictures before the sound that goes with it, that sound is a whole group late already.
+    fn patience(&self, is_sound: bool, longest: Duration) -> Duration {
+        let groups = if is_sound { 2 } else { 1 };
+        self.with(MediaPlaylist::target_duration).map_or(longest, |target| Duration::from_secs(target.into()) * groups)
     }
 
     fn update(&self, change: impl FnOnce(&mut MediaPlaylist)) {
@@ -199,7 +201,7 @@ async fn follow(feed: Arc<Feed>, broadcast: Broadcast, mut consumer: Consumer, l
                         Some(Event::Fragment(picture)) => {
                             // A publisher may send its sound long after its pictures: only what is made here can rest.
                             let is_derived = !feed.track.provenance().is_source();
-                            if is_derived && silence.lasts(&picture, feed.patience(longest)) {
+                            if is_derived && silence.lasts(&picture, feed.patience(is_sound(&feed.track), longest)) {
                                 feed.update(|playlist| playlist.pass(picture.place().segment, &broadcast));
                             }
                             continue;
@@ -212,7 +214,7 @@ async fn follow(feed: Arc<Feed>, broadcast: Broadcast, mut consumer: Consumer, l
         };
         let Some(event) = event else { break };
         silence.broken();
-        let is_sound = feed.track.info().is_some_and(|info| info.kind() != Kind::Video);
+        let is_sound = is_sound(&feed.track);
         let is_derived = !feed.track.provenance().is_source();
         let awaited = if is_sound || is_derived { hold::pictures(&broadcast) } else { None };
         if !same_track(awaited.as_ref(), pictures.as_ref()) {
@@ -232,6 +234,10 @@ async fn follow(feed: Arc<Feed>, broadcast: Broadcast, mut consumer: Consumer, l
         release(playlist, &mut held, None, &broadcast);
         playlist.end();
     });
+}
+
+fn is_sound(track: &Track) -> bool {
+    track.info().is_some_and(|info| info.kind() != Kind::Video)
 }
 
 fn same_track(awaited: Option<&Track>, followed: Option<&Consumer>) -> bool {

@@ -22,6 +22,8 @@ pub(super) struct Lane {
     pieces: Pieces,
     /// Whole seconds from the source's timeline to the broadcast's, once it is known.
     offset: Option<i64>,
+    /// How much earlier than it says everything is decoded, once it is known: see [`Lane::lead`].
+    lead: Option<Time>,
     /// The decode time of the last chunk, and where it ended, on the source's timeline.
     last: Option<(Time, Time)>,
     /// Something is missing: nothing more until a keyframe.
@@ -39,6 +41,7 @@ impl Lane {
             producer,
             pieces: Pieces::new(kind, lengths),
             offset: None,
+            lead: None,
             last: None,
             wants_keyframe: false,
             before,
@@ -91,6 +94,9 @@ impl Lane {
             }
             self.wants_keyframe = false;
         }
+        let lead = self.lead(chunk);
+        let earlier = (lead.ticks() > 0).then(|| chunk.decoded_earlier(lead));
+        let chunk = earlier.as_ref().unwrap_or(chunk);
         let offset = *self.offset.get_or_insert_with(|| publisher.offset(chunk.presentation_time()));
         let media = match chunk.place(Time::from_secs(offset, start.scale())) {
             Ok(media) => media,
@@ -103,6 +109,13 @@ impl Lane {
         };
         let ready = self.pieces.push(media)?;
         ready.into_iter().try_for_each(|piece| self.send(piece))
+    }
+
+    /// Some publishers, of Smooth Streaming above all, have pictures decoded after they are presented. Players that meet that one fragment
+    /// at a time move what they have shown (ffmpeg does): so everything is decoded as much earlier as the first chunk asks for, which is a
+    /// whole group of pictures where such publishers send one at a time.
+    fn lead(&mut self, chunk: &Chunk) -> Time {
+        *self.lead.get_or_insert_with(|| chunk.lateness())
     }
 
     /// Writes what was kept back.

@@ -43,10 +43,8 @@ fn decode(input: &[&str], video: usize, seconds: u32) -> Moments {
     let length = seconds.to_string();
     let head = ["-v", "warning", "-nostdin"];
     let filter = format!("{picture};{sound}");
-    // Counted in pictures, two that begin near the middle between two counts would be one.
-    let counted = ["-fps_mode", "passthrough", "-enc_time_base:v", "1:90000"];
-    let output = ["-t", &length, "-filter_complex", &filter, "-map", "[v]", "-map", "[a]"];
-    run("ffmpeg", [&head[..], input, &output, &counted, &["-f", "null", "-"]].concat());
+    let output = ["-t", &length, "-filter_complex", &filter, "-map", "[v]", "-map", "[a]", "-f", "null", "-"];
+    run("ffmpeg", [&head[..], input, &output].concat());
     let read = |path| fs::read_to_string(path).expect("ffmpeg has written it");
     Moments { flashes: rises(&read(&seen), 128.0), beeps: rises(&read(&heard), -20.0) }
 }

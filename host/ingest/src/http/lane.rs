@@ -111,9 +111,9 @@ impl Lane {
         ready.into_iter().try_for_each(|piece| self.send(piece))
     }
 
-    /// Some publishers, of Smooth Streaming above all, have pictures decoded after they are presented. Players that meet that one fragment
-    /// at a time move what they have shown (ffmpeg does): so everything is decoded as much earlier as the first chunk asks for, which is a
-    /// whole group of pictures where such publishers send one at a time.
+    /// Some publishers, of Smooth Streaming above all, have pictures decoded after they are presented. Players that find that out one
+    /// fragment at a time move what they have shown (ffmpeg does). So everything is decoded as much earlier as the first chunk needs. Such
+    /// publishers send a whole group of pictures in it; what a later group needs beyond that stays as it was sent.
     fn lead(&mut self, chunk: &Chunk) -> Time {
         *self.lead.get_or_insert_with(|| chunk.lateness())
     }

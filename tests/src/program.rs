@@ -8,6 +8,8 @@ use std::thread::JoinHandle;
 
 /// What ffmpeg says of every live stream of fragmented MP4 in HLS, whoever serves it: it reads the header again with each playlist.
 const HEADER_AGAIN: &str = "Found duplicated MOOV Atom. Skipped it";
+/// What ffmpeg says in place of a message that it has just given, so and so many times.
+const REPEATED: &str = "Last message repeated";
 
 /// Runs a program that has to succeed without a word on its standard error, and gives what it wrote.
 ///
@@ -17,9 +19,23 @@ pub fn run<A: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = A
     let (output, told) = output(program, arguments);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{told}\nfailed: {}\n{said}", output.status);
-    let complaints: Vec<_> = said.lines().filter(|line| !line.contains(HEADER_AGAIN) && !line.is_empty()).collect();
+    let complaints = complaints(&said);
     assert!(complaints.is_empty(), "{told}\ncomplained: {complaints:#?}");
     String::from_utf8(output.stdout).expect("a program's text is UTF-8")
+}
+
+/// The lines that are no news of every stream. One that stands for a repetition is what it repeats.
+fn complaints(said: &str) -> Vec<&str> {
+    let mut is_usual = false;
+    let lines = said.lines().filter(|line| !line.is_empty());
+    lines
+        .filter(|line| {
+            if !line.trim_start().starts_with(REPEATED) {
+                is_usual = line.contains(HEADER_AGAIN);
+            }
+            !is_usual
+        })
+        .collect()
 }
 
 /// Runs a program that may fail, and gives its exit code and what it wrote to both outputs.
@@ -66,5 +82,19 @@ impl Record {
     /// All that was said so far.
     pub(crate) fn text(&self) -> String {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repetition_is_what_it_repeats() {
+        let usual = "[mov @ 0x1] Found duplicated MOOV Atom. Skipped it";
+        let again = "    Last message repeated 1 times";
+        assert!(complaints(&format!("{usual}\n{again}\n\n{usual}\n")).is_empty());
+        assert_eq!(complaints(&format!("{usual}\nbroken\n{again}\n{usual}")), ["broken", again]);
+        assert_eq!(complaints(again), [again], "what it repeats was not seen");
     }
 }

@@ -34,5 +34,5 @@ pub use decode::{DecodeError, VideoDecoder, open_video_decoder};
 pub use encode::{EncodeError, Packet, VideoConfig, VideoEncoder, open_video_encoder};
 pub use invariant::{Disagreement, Invariant, InvariantError};
 pub use picture::{Colour, MAX_DIMENSION, MIN_DIMENSION, Picture, Plane, Size, SizeError};
-pub use scale::{ScaleError, ScaleFilter, Scaler};
+pub use scale::{ScaleError, Scaler};
 pub use settings::{EncoderLibrary, Quality, SettingsError, Speed, VideoCodec, VideoSettings};

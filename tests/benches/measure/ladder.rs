@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
-use millrace_codec::{Picture, ScaleFilter, Scaler, VideoCodec, VideoSettings, open_video_decoder, open_video_encoder};
+use millrace_codec::{Picture, Scaler, VideoCodec, VideoSettings, open_video_decoder, open_video_encoder};
 use millrace_media::{Media, Time};
 use millrace_transcode::{Rendition, Sound};
 
@@ -91,7 +91,7 @@ impl Work {
             let settings =
                 rendition.fit(&self.source.header.info.format).context("the film is larger than its rungs")?;
             let settings = VideoSettings { colour: settings.colour.or(decoder.colour()), ..settings };
-            rungs.push((Scaler::new(settings.validate()?, ScaleFilter::default()), open_video_encoder(&settings)?));
+            rungs.push((Scaler::new(settings.validate()?), open_video_encoder(&settings)?));
         }
         let timed = |media: &Media| media.timed_samples().next().map(|timed| timed.presentation_time);
         let keyframes: HashSet<_> =

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use millrace_media::fragment::Marks;
 use millrace_media::{Media, Payload, Sample, Time};
 
-use super::WriteError;
+use super::{WriteError, prft};
 use crate::fourcc;
 use crate::moof::{self, Draft};
 use crate::reader::BeforeZero;
@@ -40,7 +40,7 @@ impl ChunkWriter {
     }
 
     /// Makes a chunk of packets in decode order, the first of which is decoded at `decode_time`, counted in the track's timescale. The
-    /// packets' buffers become its payload.
+    /// packets' buffers become its payload. Where it is known when the first was captured, since the Unix epoch, a `prft` says so.
     ///
     /// # Errors
     /// Where there is no packet, they are too long together, or would be decoded before zero.
@@ -73,7 +73,8 @@ impl ChunkWriter {
             samples: &samples,
             payload_len: payload.len(),
         };
-        let head = moof::head(None, &draft).map_err(|source| WriteError::Encode { kind: fourcc::MOOF, source })?;
+        let captured = captured_at.map(|at| prft(self.track_id, at, decode_time)).transpose()?;
+        let head = moof::head(&captured, &draft).map_err(|source| WriteError::Encode { kind: fourcc::MOOF, source })?;
         self.sequence = self.sequence.wrapping_add(1);
         Ok(Media { captured_at, ..piece(head, payload, samples.into(), decode_time) })
     }

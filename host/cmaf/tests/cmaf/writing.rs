@@ -47,10 +47,11 @@ fn tracks_written_anew_play_the_same() {
 
             let mut writer = ChunkWriter::new(1);
             let of_track = chunks.iter().filter(|chunk| chunk.track_id() == track.track_id);
+            let captured = Duration::from_secs(1_700_000_000);
             let media: Vec<Media> = of_track
                 .map(|chunk| {
                     let media = chunk.place(Time::from_secs(10, track.info.timescale)).unwrap();
-                    let written = writer.chunk(media.decode_time, packets(&media), media.captured_at).unwrap();
+                    let written = writer.chunk(media.decode_time, packets(&media), Some(captured)).unwrap();
                     assert_eq!(written.presentation_time, media.presentation_time);
                     assert_eq!((written.duration, written.marks), (media.duration, media.marks));
                     written
@@ -58,6 +59,8 @@ fn tracks_written_anew_play_the_same() {
                 .collect();
             let file = served(&written.info.init, &media);
             assert_eq!(probe(&file, kind, true), seen(&media), "{} {kind}", stream.name);
+            let (_, again) = read(&file).unwrap();
+            assert!(again.iter().all(|chunk| chunk.captured_at() == Some(captured)), "{} {kind}", stream.name);
             if stream.name.ends_with("a fragment a frame") {
                 assert_eq!(decoded(&file, kind), decoded(&stream.bytes, kind), "{} {kind}", stream.name);
             }

@@ -43,7 +43,6 @@ impl Sizes {
 
 #[cfg(test)]
 mod tests {
-    use millrace_codec::ScaleFilter;
     use millrace_media::Time;
 
     use super::*;
@@ -61,7 +60,7 @@ mod tests {
             let workers: Vec<_> = (0..4)
                 .map(|_| {
                     scope.spawn(|| {
-                        let mut scaler = Scaler::new(size(32, 32), ScaleFilter::default());
+                        let mut scaler = Scaler::new(size(32, 32));
                         sizes.get(&picture, &mut scaler).unwrap()
                     })
                 })
@@ -71,9 +70,9 @@ mod tests {
         assert_eq!(made.iter().filter(|(_, made)| *made).count(), 1);
         let first = made[0].0.as_i420().as_ptr();
         assert!(made.iter().all(|(picture, _)| picture.as_i420().as_ptr() == first), "one buffer");
-        let mut other = Scaler::new(size(16, 16), ScaleFilter::default());
+        let mut other = Scaler::new(size(16, 16));
         assert!(sizes.get(&picture, &mut other).unwrap().1);
-        let mut same = Scaler::new(source, ScaleFilter::default());
+        let mut same = Scaler::new(source);
         assert!(!sizes.get(&picture, &mut same).unwrap().1, "nothing to be done");
     }
 }

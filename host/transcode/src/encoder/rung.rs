@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use millrace_cmaf::CodecConfig;
 use millrace_cmaf::write::{ChunkWriter, InitSettings, Packet};
-use millrace_codec::{ScaleFilter, Scaler, SettingsError, VideoCodec, VideoConfig, VideoSettings};
+use millrace_codec::{Scaler, SettingsError, VideoCodec, VideoConfig, VideoSettings};
 use millrace_media::calendar::{Epoch, Group};
 use millrace_media::clock::Clock;
 use millrace_media::fragment::Marks;
@@ -72,7 +72,7 @@ pub(super) fn start(parts: Parts) -> Result<VideoEncoder, EncodeError> {
         pictures: parts.decoder.shared().clone(),
         reader,
         coder: parts.coder,
-        scaler: Scaler::new(size, ScaleFilter::default()),
+        scaler: Scaler::new(size),
         wanted: wanted.clone(),
         output: parts.output.clone(),
         timescale: parts.timescale,
@@ -314,7 +314,7 @@ impl Rung {
         self.flush()?;
         let size = settings.validate()?;
         tracing::info!(track = ?self.output, %size, "the source has returned in another form: so does the rung");
-        self.scaler = Scaler::new(size, ScaleFilter::default());
+        self.scaler = Scaler::new(size);
         self.pictures.set_size(self.reader, size);
         self.coder.replace(settings);
         self.described = false;

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::hold::{self, Held, Reach};
 use super::playlist::{MediaPlaylist, Surroundings};
-use super::silence::Silence;
+use super::silence::{self, Silence};
 
 /// Why waiting for a playlist was in vain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,13 +121,6 @@ impl Feed {
         }
     }
 
-    /// How long nothing may come of a track while pictures go on. A group that comes late, all at once, is not taken for silence: where
-    /// a publisher sends a group of pictures before the sound that goes with it, that sound is a whole group late already.
-    fn patience(&self, is_sound: bool, longest: Duration) -> Duration {
-        let groups = if is_sound { 2 } else { 1 };
-        self.with(MediaPlaylist::target_duration).map_or(longest, |target| Duration::from_secs(target.into()) * groups)
-    }
-
     fn update(&self, change: impl FnOnce(&mut MediaPlaylist)) {
         let mut state = self.state();
         let before = state.playlist.edge();
@@ -201,7 +194,9 @@ async fn follow(feed: Arc<Feed>, broadcast: Broadcast, mut consumer: Consumer, l
                         Some(Event::Fragment(picture)) => {
                             // A publisher may send its sound long after its pictures: only what is made here can rest.
                             let is_derived = !feed.track.provenance().is_source();
-                            if is_derived && silence.lasts(&picture, feed.patience(is_sound(&feed.track), longest)) {
+                            let target_duration = feed.with(MediaPlaylist::target_duration);
+                            let patience = silence::patience(is_sound(&feed.track), target_duration, longest);
+                            if is_derived && silence.lasts(&picture, patience) {
                                 feed.update(|playlist| playlist.pass(picture.place().segment, &broadcast));
                             }
                             continue;

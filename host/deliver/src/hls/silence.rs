@@ -8,6 +8,14 @@ use std::time::Duration;
 use millrace_media::Fragment;
 use millrace_media::calendar::Epoch;
 
+/// How long nothing may come of a track while pictures go on: seconds of its playlist's target duration, or `longest` until there is
+/// one. A group that comes late, all at once, is not taken for silence: where a publisher sends a group of pictures before the sound
+/// that goes with it, that sound is a whole group late already.
+pub(super) fn patience(is_sound: bool, target_duration: Option<u32>, longest: Duration) -> Duration {
+    let groups = if is_sound { 2 } else { 1 };
+    target_duration.map_or(longest, |target| Duration::from_secs(target.into()) * groups)
+}
+
 /// Since when the source's pictures have gone on without the track.
 #[derive(Debug, Default)]
 pub(super) struct Silence {

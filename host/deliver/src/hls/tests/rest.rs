@@ -12,9 +12,10 @@ use super::rules::{Checker, Parsed};
 use super::source::{Arrival, Pictures, Source, media, track, video_info};
 use crate::hls::Settings;
 use crate::hls::playlist::{Answer, MediaPlaylist, Stored, Surroundings, Wanted};
-use crate::hls::silence::Silence;
+use crate::hls::silence::{self, Silence};
 
 const SCALE: u32 = 90_000;
+const LONGEST: Duration = Duration::from_secs(10);
 
 /// A smaller copy of a picture of the source.
 pub(super) fn copy(fragment: &Fragment) -> Option<Media> {
@@ -67,7 +68,7 @@ impl Site {
             let first = *first_group.get_or_insert(group.0);
             let before = playlist.edge();
             if rest.contains(&(group.0 - first)) {
-                let patience = Duration::from_secs(playlist.target_duration().unwrap_or(10).into());
+                let patience = silence::patience(false, playlist.target_duration(), LONGEST);
                 if silence.lasts(fragment, patience) {
                     playlist.pass(fragment.place().segment, &broadcast);
                 }
@@ -173,4 +174,32 @@ fn media_of_what_was_passed_over_comes_too_late() {
     assert_eq!(gaps(&parsed), [4]);
     let open = parsed.segments.last().unwrap();
     assert_eq!((open.number, open.parts.len()), (5, 2), "what is not too late is taken");
+}
+
+#[test]
+fn sound_that_comes_a_group_after_its_pictures_is_not_silent() {
+    let mut source = Source::on(roomy(), Some(Pictures::regular(SCALE, 3_000, 60)), Arrival::Groups);
+    let is_picture = |fragment: &Fragment| fragment.info().timescale.get() == SCALE;
+    let (mut silence, mut group) = (Silence::default(), None);
+    let lasts = |silence: &mut Silence, picture: &Fragment, is_sound| {
+        silence.lasts(picture, silence::patience(is_sound, Some(2), LONGEST))
+    };
+    let (mut by_pictures, mut by_sound) = (0, 0);
+    source.run(20.0, |fragment| {
+        if !is_picture(fragment) {
+            return;
+        }
+        by_pictures += u32::from(lasts(&mut silence, fragment, false));
+        by_sound += u32::from(lasts(&mut silence, fragment, true));
+        if group.replace(fragment.place().group) != Some(fragment.place().group) {
+            // The sound of the group before.
+            silence.broken();
+        }
+    });
+    assert!(by_pictures > 5, "pictures a group late are silent");
+    assert_eq!(by_sound, 0);
+    source.run(28.0, |fragment| {
+        by_sound += u32::from(is_picture(fragment) && lasts(&mut silence, fragment, true));
+    });
+    assert!(by_sound > 0, "nothing for longer is");
 }

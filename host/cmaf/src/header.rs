@@ -17,6 +17,7 @@ use mp4_atom::{Mdhd, Mvhd, Tkhd, Trex};
 use crate::boxes::{BoxRef, Boxes};
 use crate::fourcc::{self, FourCC};
 use crate::reader::{Limits, ReadError};
+pub(crate) use codec::AudioSpecificConfig;
 use sample_entry::Entry;
 
 /// What a `moov` says of its tracks. Cheap to clone.

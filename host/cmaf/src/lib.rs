@@ -31,7 +31,9 @@
 //! # assert!(fragments([Bytes::from_static(b"hello")].into_iter()).is_err());
 //! ```
 
+pub mod aac;
 pub mod av1;
+pub mod avc;
 mod boxes;
 mod fourcc;
 mod gather;

@@ -4,3 +4,5 @@
 //! arrived, so that memory grows with streams and not with viewers or protocols.
 
 pub mod hls;
+pub mod moq;
+mod renditions;

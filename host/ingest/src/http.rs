@@ -31,7 +31,6 @@
 
 mod arrivals;
 mod auth;
-mod lane;
 mod manifest;
 mod naming;
 mod path;
@@ -58,13 +57,16 @@ use millrace_media::{BroadcastName, Bus};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use crate::names::Names;
 use crate::pieces::Lengths;
 use arrivals::Arrivals;
 pub use auth::bears_token;
 use refusal::Refusal;
-use session::{Claim, Declared, Names, Session};
+use session::{Claim, Declared, Session};
 use source::UploadId;
 
+/// What this protocol's media is counted under.
+const PROTOCOL: &str = "http";
 /// How often the watch looks for publishers that are silent.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 /// How long an end waits for requests that still bring what came before it.
@@ -159,7 +161,7 @@ impl Ingest {
         }
         let mut book = self.book();
         book.names.retain(|name, _| self.bus.broadcast(name).is_some());
-        metrics::gauge!("millrace_ingest_publishers", "protocol" => "http").set(book.sessions.len() as f64);
+        metrics::gauge!("millrace_ingest_publishers", "protocol" => PROTOCOL).set(book.sessions.len() as f64);
     }
 
     /// [Expires](Self::expire) what is silent, for ever. Whoever runs it ends it by dropping the future.

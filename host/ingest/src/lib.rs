@@ -4,4 +4,7 @@
 //! deliveries want: see [`pieces`].
 
 pub mod http;
+mod lane;
+pub mod moq;
+mod names;
 pub mod pieces;

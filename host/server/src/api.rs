@@ -4,6 +4,7 @@ mod access;
 mod body;
 mod broadcasts;
 mod ladders;
+mod moq;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -22,11 +23,12 @@ use utoipa::openapi::{Components, Info, License, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub(crate) use access::Reach;
 use access::{Guard, guard};
+pub(crate) use access::{Reach, is_loopback};
 
 use crate::config::Token;
 use crate::ladders::Ladders;
+use crate::moq::Status;
 
 /// Below what all of it stands.
 const PREFIX: &str = "/api/v1";
@@ -37,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) bus: Bus,
     pub(crate) hls: Arc<Hls>,
     pub(crate) ladders: Arc<Ladders>,
+    /// None where Media over QUIC is not spoken.
+    pub(crate) moq: Option<Arc<Status>>,
 }
 
 /// The routes, for listeners that can be reached so far. Without a token, what is not for viewers is for this machine alone.
@@ -51,13 +55,14 @@ pub(crate) fn router(shared: Shared, token: Option<Token>, reach: Reach) -> Rout
 fn described(asked: Guard) -> (Router<Shared>, OpenApi) {
     let guarded = OpenApiRouter::new()
         .routes(routes!(transcoders::list))
+        .routes(routes!(moq::relays))
         .routes(routes!(ladders::list, ladders::add))
         .routes(routes!(ladders::show, ladders::remove))
         .routes(routes!(ladders::add_rendition))
         .routes(routes!(ladders::remove_rendition))
         .layer(DefaultBodyLimit::max(body::MAX_BODY))
         .route_layer(middleware::from_fn_with_state(asked, guard));
-    let open = OpenApiRouter::new().routes(routes!(broadcasts::list));
+    let open = OpenApiRouter::new().routes(routes!(broadcasts::list)).routes(routes!(moq::show));
     OpenApiRouter::with_openapi(description()).nest(PREFIX, open.merge(guarded)).split_for_parts()
 }
 
@@ -65,7 +70,7 @@ fn described(asked: Guard) -> (Router<Shared>, OpenApi) {
 fn description() -> OpenApi {
     let mut info = Info::new("Millrace", env!("CARGO_PKG_VERSION"));
     info.description = Some(
-        "What is live is open to every viewer. The rest asks for the token of `[api]` or, where none is configured, for a client on \
+        "What is live, and where Media over QUIC is spoken, is open to every viewer. The rest asks for the token of `[api]` or, where none is configured, for a client on \
          the server's own machine."
             .into(),
     );

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config, ConfigErrors, Flag, Overlay};
+use crate::pipe::{PublishArgs, SubscribeArgs};
 
-/// A live media server: HTTP in, Low-Latency HLS out, and WebAssembly plugins in between.
+/// A live media server: HTTP and Media over QUIC in, Low-Latency HLS and Media over QUIC out, and WebAssembly plugins in between.
 #[derive(Debug, Parser)]
 #[command(name = "millrace", version, after_help = EXAMPLES)]
 pub struct Cli {
@@ -35,6 +36,35 @@ Examples:
 
 Every key is shown and explained in millrace.example.toml.";
 
+const PUBLISH: &str = "\
+Examples:
+  millrace publish film.mp4 http://127.0.0.1:8080/live/me
+      Publishes a film, as fast as it plays, to the server on this machine. It has to be fragmented MP4; ffmpeg makes it of any:
+      ffmpeg -i any.mkv -c copy -f mp4 \\
+          -movflags cmaf+delay_moov+separate_moof+default_base_moof+frag_keyframe film.mp4
+
+  ffmpeg -re -i film.mkv -c:v libx264 -tune zerolatency -g 60 -c:a aac \\
+      -movflags cmaf+delay_moov+separate_moof+default_base_moof+frag_keyframe -frag_duration 33000 -f mp4 - \\
+      | millrace publish - 'https://media.example/live/me?token=TOKEN'
+      Publishes what ffmpeg encodes, a picture at a time.
+
+  millrace publish film.mp4 'https://relay.example/anon?jwt=JWT' --name me
+      Publishes to a relay, below the root that its path names.";
+
+const SUBSCRIBE: &str = "\
+The largest picture and the first sound are written, as one fragmented MP4 with a track of each; --track writes one alone. It begins with
+the newest keyframe, and ends with the broadcast. What is written has the broadcast's times, which do not begin at zero.
+
+Examples:
+  millrace subscribe http://127.0.0.1:8080/live/demo | ffplay -
+      Plays it.
+
+  millrace subscribe https://media.example/live/me | ffmpeg -i - -c copy -t 60 minute.mp4
+      Records a minute.
+
+  millrace subscribe http://127.0.0.1:8080/live/demo --video 480p > 480p.mp4
+      Writes one rung, with the sound.";
+
 /// What the binary can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -46,6 +76,12 @@ pub enum Command {
     /// Serve, with a live test stream: a moving picture with a clock, and a tone
     #[command(after_help = "The stream is the broadcast `live/demo`. Publishers can push theirs beside it.")]
     Demo(ServeArgs),
+    /// Publish a file or a pipe to a server, over Media over QUIC
+    #[command(after_help = PUBLISH)]
+    Publish(PublishArgs),
+    /// Write a broadcast of a server to the standard output, over Media over QUIC
+    #[command(after_help = SUBSCRIBE)]
+    Subscribe(SubscribeArgs),
     /// Check a configuration file, without starting anything
     #[command(
         after_help = "Exits with 0 if the file will do, 1 if a file that it names cannot be read, 2 if it is wrong."
@@ -133,13 +169,15 @@ fn summary(config: &Config, overlay: &Overlay, notes: &[String]) -> String {
     let mut text = String::new();
     let scheme = if config.http.tls.is_some() { "https" } else { "http" };
     let listen: Vec<String> = config.http.listen.iter().map(|address| format!("{scheme}://{address}")).collect();
-    let token =
-        if config.ingest.publish_token.is_some() { "with a token" } else { "without a token, from this machine" };
+    let token = |asks: bool| if asks { "with a token" } else { "without a token, from this machine" };
     // Writing to a string does not fail.
     let _ = writeln!(text, "  listens on  {}", listen.join(", "));
-    let _ = writeln!(text, "  publishing  {token}");
-    let api = if config.api.token.is_some() { "with a token" } else { "without a token, from this machine" };
-    let _ = writeln!(text, "  API         {api}");
+    let _ = writeln!(text, "  publishing  {}", token(config.ingest.publish_token.is_some()));
+    let _ = writeln!(text, "  MoQ         {}", moq(config));
+    for relay in config.moq.relays.iter().filter(|_| config.moq.enabled) {
+        let _ = writeln!(text, "  relay       {}", relay.url);
+    }
+    let _ = writeln!(text, "  API         {}", token(config.api.token.is_some()));
     for ladder in &overlay.apply(&config.ladders) {
         let patterns: Vec<String> = ladder.broadcasts.iter().map(ToString::to_string).collect();
         let rungs: Vec<&str> = ladder.renditions.iter().map(|rendition| rendition.name.as_str()).collect();
@@ -160,6 +198,23 @@ fn summary(config: &Config, overlay: &Overlay, notes: &[String]) -> String {
     }
     text.truncate(text.trim_end().len());
     text
+}
+
+/// Where Media over QUIC is spoken, who may publish over it, and with which certificate.
+fn moq(config: &Config) -> String {
+    let listen: Vec<String> = config.moq_listen().iter().map(|address| format!("udp://{address}")).collect();
+    if listen.is_empty() {
+        return "not spoken".into();
+    }
+    let publishing = match (&config.ingest.publish_token, &config.ingest.jwt_key) {
+        (Some(_), Some(_)) => "publishing with a token or a JWT",
+        (Some(_), None) => "publishing with a token",
+        (None, Some(_)) => "publishing with a JWT",
+        (None, None) => "publishing without a token, from this machine",
+    };
+    let tls = config.moq.tls.as_ref().or(config.http.tls.as_ref());
+    let certificate = tls.map_or("made at the start".into(), |tls| format!("from {}", tls.cert.display()));
+    format!("{}; {publishing}; certificate {certificate}", listen.join(", "))
 }
 
 /// The variables of this process that are text.
@@ -192,9 +247,24 @@ mod tests {
         assert_eq!(
             verdict.text,
             "OK\n  listens on  http://127.0.0.1:9000\n  publishing  without a token, from this machine\n  \
+             MoQ         udp://127.0.0.1:9000; publishing without a token, from this machine; certificate made at the start\n  \
              API         without a token, from this machine\n  \
              ladder      ladder-1: 240p for **\n  plugin      ladder (comes with Millrace)"
         );
+    }
+
+    #[test]
+    fn media_over_quic_is_summed_up() {
+        let line = |content: &str| {
+            let verdict = checked(content);
+            assert_eq!(verdict.code, 0, "{}", verdict.text);
+            let lines = verdict.text.lines().filter(|line| line.contains("MoQ") || line.contains("relay"));
+            lines.map(|line| line.trim_start().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(line("[moq]\nenabled = false\n[[moq.relay]]\nurl = \"https://a/\"\n"), ["MoQ         not spoken"]);
+        let content = "[moq]\nlisten = \"[::]:443\"\n[ingest]\npublish_token = \"correct-horse\"\n[[moq.relay]]\nurl = \"https://a/?jwt=x\"\n";
+        let expected = "MoQ         udp://[::]:443; publishing with a token; certificate made at the start";
+        assert_eq!(line(content), [expected, "relay       https://a/"]);
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! The `millrace` server: configuration, command line, and the wiring of protocols to the bus.
 
 mod api;
+mod certificates;
 pub mod cli;
 pub mod config;
 mod demo;
 mod ladders;
 mod listen;
+mod moq;
 mod pages;
+pub mod pipe;
 mod plugins;
 mod run;
 mod settings;

@@ -1,6 +1,7 @@
 //! The addresses the server listens on, with or without TLS.
 
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -8,6 +9,7 @@ use axum::Router;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
+use millrace_moq::Certificates;
 use tokio::task::JoinSet;
 
 use crate::api::Reach;
@@ -26,17 +28,9 @@ impl Listeners {
     /// Binds every address, before anything else is started.
     ///
     /// # Errors
-    /// Where one cannot be bound, or the certificate or its key cannot be read.
-    pub(crate) async fn bind(http: &Http) -> anyhow::Result<Self> {
-        let tls = match &http.tls {
-            Some(tls) => {
-                // One process, one provider; a second call finds it installed, which is as good.
-                let _ = rustls::crypto::ring::default_provider().install_default();
-                let config = RustlsConfig::from_pem_file(&tls.cert, &tls.key).await;
-                Some(config.with_context(|| format!("{} or {}", tls.cert.display(), tls.key.display()))?)
-            }
-            None => None,
-        };
+    /// Where one cannot be bound.
+    pub(crate) fn bind(http: &Http, certificates: Option<&Certificates>) -> anyhow::Result<Self> {
+        let tls = certificates.map(tls).transpose()?;
         let bind = |address: &SocketAddr| {
             let socket = TcpListener::bind(address).with_context(|| {
                 format!("cannot listen on {address}: is another server there? `http.listen` or --listen names others")
@@ -45,6 +39,14 @@ impl Listeners {
             Ok(socket)
         };
         Ok(Self { sockets: http.listen.iter().map(bind).collect::<anyhow::Result<_>>()?, tls })
+    }
+
+    /// Where it listens: as configured, with the ports that were free where any would do.
+    ///
+    /// # Errors
+    /// Where the system does not say.
+    pub(crate) fn addresses(&self) -> std::io::Result<Vec<SocketAddr>> {
+        self.sockets.iter().map(TcpListener::local_addr).collect()
     }
 
     /// Serves until it is stopped: what is made for where each listener can be reached from.
@@ -89,6 +91,16 @@ impl Listeners {
         }
         serving
     }
+}
+
+/// TLS with whatever certificate there is when a client comes.
+fn tls(certificates: &Certificates) -> anyhow::Result<RustlsConfig> {
+    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(certificates.clone()));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(RustlsConfig::from_config(Arc::new(config)))
 }
 
 /// Listeners at work.

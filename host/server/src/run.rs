@@ -13,12 +13,13 @@ use millrace_transcode::Runner;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
+use crate::certificates::Shown;
 use crate::cli::Mode;
 use crate::config::{Config, Overlay};
 use crate::demo::{self, Demo};
 use crate::ladders::Ladders;
 use crate::listen::Listeners;
-use crate::{api, pages, plugins, settings, telemetry};
+use crate::{api, moq, pages, plugins, settings, telemetry};
 
 /// How often broadcasts are looked at that wait for their publisher or have ended.
 const EXPIRE: Duration = Duration::from_millis(500);
@@ -35,7 +36,12 @@ const LAST_MOMENTS: Duration = Duration::from_secs(5);
 pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result<()> {
     let mut stop = StopSignals::new()?;
     // Addresses first: the commonest reason that a server cannot start.
-    let listeners = Listeners::bind(&config.http).await?;
+    let shown = Shown::of(&config)?;
+    let listeners = Listeners::bind(&config.http, shown.http.as_ref())?;
+    let moq = match &shown.moq {
+        Some(certificates) => Some(moq::Listeners::bind(&config, certificates, &listeners.addresses()?)?),
+        None => None,
+    };
     let telemetry = telemetry::install()?;
     let bus = Bus::new(settings::bus(&config), Arc::new(Clock::system()));
     let factories = plugins::load(&config).await?;
@@ -44,16 +50,21 @@ pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result
     let ladders = Arc::new(Ladders::new(&config, overlay, runner.clone()));
     let hls = Hls::new(bus.clone(), settings::hls(&config));
     let ingest = Ingest::new(bus.clone(), settings::ingest(&config));
-    let shared = api::Shared { bus: bus.clone(), hls: hls.clone(), ladders };
+    let moq = moq.map(|moq| moq.serve(&config, &bus)).transpose()?;
+    let status = moq.as_ref().map(|moq| moq.status().clone());
+    let ports = status.as_ref().map(|status| status.ports.clone()).unwrap_or_default();
+    let shared = api::Shared { bus: bus.clone(), hls: hls.clone(), ladders, moq: status.clone() };
     let app = Router::new()
         .merge(millrace_deliver::hls::router("/hls", hls.clone()))
         .nest("/ingest", millrace_ingest::http::router(ingest.clone()))
         .merge(telemetry::router(telemetry, bus.clone()))
-        .merge(pages::router());
+        .merge(moq::router(status))
+        .merge(pages::router(&ports));
     let app = |reach| app.clone().merge(api::router(shared.clone(), config.api.token.clone(), reach));
     let mut tasks = JoinSet::new();
     tasks.spawn(expire(bus.clone()));
     tasks.spawn(ingest.clone().watch());
+    tasks.spawn(shown.keep());
     let demo = match mode {
         Mode::Demo => Some(Demo::start(&bus).context("the demo source cannot start")?),
         Mode::Serve => None,
@@ -68,9 +79,15 @@ pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result
     stop.wait().await;
     tracing::info!("stopping");
     ingest.stop();
+    if let Some(moq) = &moq {
+        moq.stop_ingest();
+    }
     end(&bus, &runner, demo).await;
     if !bus.broadcasts().is_empty() {
         tokio::time::sleep(LAST_LOOK).await;
+    }
+    if let Some(moq) = moq {
+        moq.stop(LAST_MOMENTS).await;
     }
     serving.stop(LAST_MOMENTS).await;
     tasks.shutdown().await;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use millrace_cmaf::Limits;
 use millrace_codec::VideoSettings;
-use millrace_deliver::hls;
-use millrace_ingest::http;
+use millrace_deliver::{hls, moq as deliver_moq};
 use millrace_ingest::pieces::Lengths;
+use millrace_ingest::{http, moq as ingest_moq};
 use millrace_media::track::Window;
 use millrace_media::{bus, calendar};
 use millrace_transcode::{Economy, Ladder, Rendition, Sound};
@@ -40,19 +40,58 @@ pub(crate) fn hls(config: &Config) -> hls::Settings {
 }
 
 pub(crate) fn ingest(config: &Config) -> http::Settings {
-    let limits = Limits {
+    http::Settings {
+        publish_token: config.ingest.publish_token.as_ref().map(|token| token.expose().to_owned()),
+        idle_timeout: config.ingest.idle_timeout,
+        limits: limits(config),
+        lengths: lengths(config),
+        ..http::Settings::default()
+    }
+}
+
+/// What publishers may do over Media over QUIC.
+pub(crate) fn moq_ingest(config: &Config) -> ingest_moq::Settings {
+    ingest_moq::Settings {
+        idle_timeout: config.ingest.idle_timeout,
+        limits: limits(config),
+        lengths: lengths(config),
+        max_catalog: usize::try_from(config.moq.max_catalog.get()).unwrap_or(usize::MAX),
+        max_broadcasts: config.moq.max_broadcasts,
+    }
+}
+
+/// What subscribers may do over Media over QUIC.
+pub(crate) fn moq_deliver(config: &Config) -> deliver_moq::Settings {
+    deliver_moq::Settings { max_subscriptions: config.moq.max_subscriptions }
+}
+
+/// What each of its connections may take.
+pub(crate) fn moq_limits(config: &Config) -> millrace_moq::Limits {
+    let moq = &config.moq;
+    let receive_window = u32::try_from(moq.receive_window.get()).unwrap_or(u32::MAX);
+    millrace_moq::Limits {
+        max_connections: moq.max_connections,
+        setup_timeout: moq.setup_timeout,
+        idle_timeout: moq.idle_timeout,
+        max_streams: moq.max_streams,
+        receive_window,
+        stream_receive_window: receive_window / 4,
+        send_window: u32::try_from(moq.send_window.get()).unwrap_or(u32::MAX),
+        patience: moq.patience,
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
         max_mdat: u32::try_from(config.ingest.max_box.get()).unwrap_or(u32::MAX),
         max_samples: config.ingest.max_samples,
         max_tracks: config.ingest.max_tracks,
         ..Limits::default()
-    };
-    http::Settings {
-        publish_token: config.ingest.publish_token.as_ref().map(|token| token.expose().to_owned()),
-        idle_timeout: config.ingest.idle_timeout,
-        limits,
-        lengths: Lengths { video: config.hls.part_target, ..Lengths::default() },
-        ..http::Settings::default()
     }
+}
+
+fn lengths(config: &Config) -> Lengths {
+    Lengths { video: config.hls.part_target, ..Lengths::default() }
 }
 
 /// A ladder, as the runner knows it.

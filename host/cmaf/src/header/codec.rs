@@ -82,16 +82,16 @@ pub(super) fn pre_skip(config: &CodecConfig) -> Time {
 }
 
 /// The beginning of an `AudioSpecificConfig` (ISO/IEC 14496-3, 1.6.2.1).
-pub(super) struct AudioSpecificConfig {
+pub(crate) struct AudioSpecificConfig {
     object_type: u8,
     /// In Hz; 0 where it is reserved.
-    pub(super) sample_rate: u32,
+    pub(crate) sample_rate: u32,
     /// None where the configuration describes them at length.
-    pub(super) channels: Option<u16>,
+    pub(crate) channels: Option<u16>,
 }
 
 impl AudioSpecificConfig {
-    pub(super) fn read(record: &[u8]) -> Self {
+    pub(crate) fn read(record: &[u8]) -> Self {
         const RATES: [u32; 13] =
             [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
         let mut bits = Bits { bytes: record, at: 0 };

@@ -39,6 +39,11 @@ impl ChunkWriter {
         Self { track_id, sequence: 1 }
     }
 
+    /// For a track of this `track_ID`; the first chunk's sequence number is `sequence`.
+    pub const fn starting_at(track_id: u32, sequence: u32) -> Self {
+        Self { track_id, sequence }
+    }
+
     /// Makes a chunk of packets in decode order, the first of which is decoded at `decode_time`, counted in the track's timescale. The
     /// packets' buffers become its payload. Where it is known when the first was captured, since the Unix epoch, a `prft` says so.
     ///
@@ -50,9 +55,6 @@ impl ChunkWriter {
         packets: impl IntoIterator<Item = Packet>,
         captured_at: Option<Duration>,
     ) -> Result<Media, WriteError> {
-        let before_zero =
-            BeforeZero { track_id: self.track_id, ticks: decode_time.ticks(), timescale: decode_time.scale().get() };
-        let tfdt = u64::try_from(decode_time.ticks()).map_err(|_| before_zero)?;
         let (mut payload, mut samples) = (Payload::default(), Vec::new());
         for packet in packets {
             let offset = payload.len();
@@ -63,6 +65,23 @@ impl ChunkWriter {
             let Packet { duration, composition_offset, marks, .. } = packet;
             samples.push(Sample { offset, size, duration, composition_offset, marks });
         }
+        self.samples(decode_time, payload, samples, captured_at)
+    }
+
+    /// Makes a chunk of samples that lie in `payload` one after the other from its beginning, as [`ChunkWriter::chunk`] does.
+    ///
+    /// # Errors
+    /// As [`ChunkWriter::chunk`].
+    pub fn samples(
+        &mut self,
+        decode_time: Time,
+        payload: Payload,
+        samples: Vec<Sample>,
+        captured_at: Option<Duration>,
+    ) -> Result<Media, WriteError> {
+        let before_zero =
+            BeforeZero { track_id: self.track_id, ticks: decode_time.ticks(), timescale: decode_time.scale().get() };
+        let tfdt = u64::try_from(decode_time.ticks()).map_err(|_| before_zero)?;
         if samples.is_empty() {
             return Err(WriteError::Empty);
         }

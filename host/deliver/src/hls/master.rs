@@ -3,9 +3,10 @@
 use std::fmt::Write;
 
 use millrace_media::TrackName;
-use millrace_media::track::{Format, Provenance};
+use millrace_media::track::{Format, Kind, Provenance};
 
 use super::playlist::Measured;
+use crate::renditions::{self, Rung as _, Sound, Sounds};
 
 /// The group that the source's sound is in.
 const SOURCE_GROUP: &str = "audio";
@@ -20,69 +21,30 @@ pub(super) struct Rung {
     pub(super) measured: Measured,
 }
 
-impl Rung {
-    fn is_video(&self) -> bool {
-        matches!(self.measured.info.format, Format::Video { .. })
+impl renditions::Rung for Rung {
+    fn name(&self) -> &TrackName {
+        &self.track
     }
 
-    fn is_audio(&self) -> bool {
-        matches!(self.measured.info.format, Format::Audio { .. })
+    fn provenance(&self) -> &Provenance {
+        &self.provenance
     }
 
-    fn is_called(&self, name: &str) -> bool {
-        self.track.as_str() == name || self.provenance.rendition() == Some(name)
-    }
-
-    /// The sound that was made for the same rendition as these pictures.
-    fn goes_with(&self, video: &Self) -> bool {
-        let rendition = self.provenance.rendition();
-        self.is_audio() && rendition.is_some() && rendition == video.provenance.rendition()
+    fn kind(&self) -> Kind {
+        self.measured.info.kind()
     }
 }
 
-/// A member of a group of sounds. All groups have the same members, told by the same names and languages, so that a player that changes
-/// between them goes on with what it played (rfc8216bis, 4.4.6.1.1).
-struct Sound<'a> {
-    rung: &'a Rung,
-    name: &'a TrackName,
-    language: Option<&'a str>,
-}
-
-impl<'a> Sound<'a> {
-    fn of(rung: &'a Rung) -> Self {
-        Self { rung, name: &rung.track, language: rung.measured.info.language.as_deref() }
-    }
-}
-
-/// The sound that belongs to `video`, and the name of its group: what was made for the same rendition, or else the source's.
-fn sound_of<'a>(video: &Rung, rungs: &'a [Rung]) -> (String, Vec<Sound<'a>>) {
-    let own: Vec<_> = rungs.iter().filter(|rung| rung.goes_with(video)).collect();
-    let source: Vec<_> = rungs.iter().filter(|rung| rung.is_audio() && rung.provenance.is_source()).collect();
-    let Some(rendition) = video.provenance.rendition().filter(|_| !own.is_empty()) else {
-        return (SOURCE_GROUP.into(), source.into_iter().map(Sound::of).collect());
-    };
-    let made_from = |rung: &Rung, source: &Rung| matches!(&rung.provenance, Provenance::Derived { from, .. } if *from == source.track);
-    let members = source.iter().map(|from| match own.iter().find(|rung| made_from(rung, from)) {
-        Some(made) => Sound { rung: made, ..Sound::of(from) },
-        // It is not ready yet, or was not wanted.
-        None => Sound::of(from),
-    });
-    let others = own.iter().filter(|rung| !source.iter().any(|from| made_from(rung, from))).map(|rung| Sound::of(rung));
-    // A single sound made for the rendition is the rendition's, whatever it was made from.
-    let sound = match (own.as_slice(), source.as_slice()) {
-        ([made], [from]) => vec![Sound { rung: made, ..Sound::of(from) }],
-        _ => members.chain(others).collect(),
-    };
-    (format!("{SOURCE_GROUP}-{rendition}"), sound)
+/// The sounds that belong to `video`, and the name of their group. All groups have the same members, told by the same names and
+/// languages, so that a player that changes between them goes on with what it played (rfc8216bis, 4.4.6.1.1).
+fn sound_of<'a>(video: &'a Rung, rungs: &'a [Rung]) -> (String, Vec<Sound<'a, Rung>>) {
+    let Sounds { rendition, sounds } = renditions::sound_of(video, rungs);
+    (rendition.map_or_else(|| SOURCE_GROUP.into(), |rendition| format!("{SOURCE_GROUP}-{rendition}")), sounds)
 }
 
 /// The rungs of the view called `name`: its pictures with their sound, or sound alone. None where nothing is called so.
 pub(super) fn view(rungs: &[Rung], name: &str) -> Option<Vec<Rung>> {
-    if let Some(video) = rungs.iter().find(|rung| rung.is_video() && rung.is_called(name)) {
-        let sound = sound_of(video, rungs).1;
-        return Some(std::iter::once(video).chain(sound.iter().map(|sound| sound.rung)).cloned().collect());
-    }
-    rungs.iter().find(|rung| rung.is_called(name)).map(|rung| vec![rung.clone()])
+    renditions::view(rungs, name).map(|rungs| rungs.into_iter().cloned().collect())
 }
 
 /// Text for a quoted string: what the source says must not end it.
@@ -102,10 +64,10 @@ pub(super) fn text(rungs: &[Rung], base: &str, independent: bool) -> String {
 }
 
 fn write_rungs(text: &mut String, rungs: &[Rung], base: &str) -> std::fmt::Result {
-    let mut videos: Vec<_> = rungs.iter().filter(|rung| rung.is_video()).collect();
+    let mut videos: Vec<_> = rungs.iter().filter(|rung| rung.kind() == Kind::Video).collect();
     videos.sort_by_key(|rung| (!rung.provenance.is_source(), std::cmp::Reverse(rung.measured.peak)));
     if videos.is_empty() {
-        let mut audios: Vec<_> = rungs.iter().filter(|rung| rung.is_audio()).collect();
+        let mut audios: Vec<_> = rungs.iter().filter(|rung| rung.kind() == Kind::Audio).collect();
         audios.sort_by_key(|rung| (!rung.provenance.is_source(), std::cmp::Reverse(rung.measured.peak)));
         return audios.into_iter().try_for_each(|audio| write_variant(text, audio, None, None, base));
     }
@@ -129,11 +91,11 @@ fn write_rungs(text: &mut String, rungs: &[Rung], base: &str) -> std::fmt::Resul
     Ok(())
 }
 
-fn write_sound(text: &mut String, group: &str, sound: &Sound<'_>, first: bool, base: &str) -> std::fmt::Result {
-    let (name, info) = (sound.name.as_str(), &sound.rung.measured.info);
+fn write_sound(text: &mut String, group: &str, sound: &Sound<'_, Rung>, first: bool, base: &str) -> std::fmt::Result {
+    let (name, info) = (sound.stands_for.track.as_str(), &sound.rung.measured.info);
     let default = if first { "YES" } else { "NO" };
     write!(text, "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{group}\",NAME=\"{name}\",DEFAULT={default},AUTOSELECT=YES")?;
-    if let Some(language) = sound.language {
+    if let Some(language) = &sound.stands_for.measured.info.language {
         write!(text, ",LANGUAGE=\"{}\"", quoted(language))?;
     }
     if let Format::Audio { channels, .. } = info.format {
@@ -152,7 +114,7 @@ fn write_variant(
     text: &mut String,
     rung: &Rung,
     usual: Option<f64>,
-    sound: Option<(&str, &[Sound<'_>])>,
+    sound: Option<(&str, &[Sound<'_, Rung>])>,
     base: &str,
 ) -> std::fmt::Result {
     let (info, audios) = (&rung.measured.info, sound.map_or(&[][..], |(_, audios)| audios));

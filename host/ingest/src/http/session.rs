@@ -4,7 +4,6 @@
 
 mod course;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -15,20 +14,15 @@ use millrace_media::{BroadcastName, Bus, Publisher, Time, TrackName};
 use tokio::sync::watch;
 
 use self::course::Course;
-use super::Settings;
-use super::lane::{self, JUMP};
 use super::manifest::{Mpd, Playlist};
 use super::naming;
 use super::path::{Class, Target};
 use super::refusal::Refusal;
 use super::source::{Peer, Source, UploadId};
+use super::{PROTOCOL, Settings};
+use crate::lane::{self, JUMP};
+use crate::names::Names;
 use crate::pieces::Lengths;
-
-/// The names that the tracks of a broadcast have had, by resource and `track_ID`: a publisher that returns finds them again.
-pub(super) type Names = BTreeMap<(String, u32), TrackName>;
-
-/// More than a publisher has tracks: one that invents names without end does not make the list grow.
-const MAX_NAMES: usize = 128;
 
 /// A request that would write.
 #[derive(Clone, Debug)]
@@ -199,7 +193,7 @@ impl Session {
         match state.course(claim, source, stream, chunk, now) {
             Course::Write => {}
             Course::Drop(reason) => {
-                lane::dropped(reason);
+                lane::dropped(PROTOCOL, reason);
                 return Ok(Step::Done);
             }
             Course::Wait => return Ok(Step::Wait),
@@ -389,17 +383,11 @@ impl State {
         let id = self.next_source;
         let resource = &claim.target.resource;
         let mut used: Vec<TrackName> =
-            self.sources.iter().flat_map(|s| &s.lanes).map(|lane| lane.name().clone()).collect();
+            self.sources.iter().flat_map(|s| &s.lanes).map(|(_, lane)| lane.name().clone()).collect();
         let names = &mut self.names;
-        if names.len() >= MAX_NAMES {
-            names.clear();
-        }
         let choose = |track_id: u32, kind: Kind| {
-            let key = (resource.clone(), track_id);
-            let known = names.get(&key).filter(|name| is_of(name, kind) && !used.contains(name)).cloned();
-            let name = known.unwrap_or_else(|| free(kind, &used));
+            let name = names.choose((resource.clone(), track_id), kind, &used);
             used.push(name.clone());
-            names.insert(key, name.clone());
             name
         };
         let mut source = Source::new(id, resource, header.clone(), publisher, lengths, choose)?;
@@ -409,22 +397,6 @@ impl State {
         self.sources.push(source);
         Ok(id)
     }
-}
-
-/// `video`, then `video-2`, and so on.
-fn free(kind: Kind, used: &[TrackName]) -> TrackName {
-    let numbered = |n: usize| match n {
-        1 => kind.as_str().to_owned(),
-        n => format!("{}-{n}", kind.as_str()),
-    };
-    (1..=used.len() + 1)
-        .filter_map(|n| TrackName::new(&numbered(n)).ok())
-        .find(|name| !used.contains(name))
-        .expect("there is one more than are used")
-}
-
-fn is_of(name: &TrackName, kind: Kind) -> bool {
-    name.as_str().split('-').next() == Some(kind.as_str())
 }
 
 fn join(folder: &str, file: &str) -> String {

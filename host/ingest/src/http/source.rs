@@ -7,8 +7,9 @@ use millrace_cmaf::{Chunk, Header, Track};
 use millrace_media::track::Kind;
 use millrace_media::{Publisher, TrackName};
 
-use super::lane::Lane;
+use super::PROTOCOL;
 use super::refusal::Refusal;
+use crate::lane::Lane;
 use crate::pieces::Lengths;
 
 /// One request that sends media.
@@ -44,7 +45,8 @@ pub(super) struct Source {
     /// The path of the header, relative to the broadcast.
     pub(super) resource: String,
     pub(super) header: Header,
-    pub(super) lanes: Vec<Lane>,
+    /// With their `track_ID`s.
+    pub(super) lanes: Vec<(u32, Lane)>,
     /// The request that writes now.
     pub(super) writer: Option<UploadId>,
     /// Who wrote last.
@@ -78,7 +80,8 @@ impl Source {
                 Track::Known(track) => {
                     let name = name(track.track_id, track.info.kind());
                     let producer = publisher.create_track(name, track.info.clone())?;
-                    lanes.push(Lane::new(track, producer, lengths, None));
+                    let lane = Lane::new(PROTOCOL, track.info.kind(), producer, lengths, None);
+                    lanes.push((track.track_id, lane));
                 }
                 Track::Unsupported { track_id, reason, .. } => {
                     tracing::warn!(broadcast = %publisher.broadcast().name(), track_id, reason, "a track is left out");
@@ -101,25 +104,25 @@ impl Source {
 
     /// Makes the tracks anew, for another epoch. What was kept back has been [flushed](Self::flush).
     pub(super) fn begin_anew(&mut self, publisher: &Publisher, lengths: Lengths) -> Result<(), Refusal> {
-        for old in std::mem::take(&mut self.lanes) {
-            let Some(Track::Known(track)) = self.header.track(old.track_id) else { continue };
+        for (track_id, old) in std::mem::take(&mut self.lanes) {
+            let Some(Track::Known(track)) = self.header.track(track_id) else { continue };
             let (name, end) = (old.name().clone(), old.end());
             // A track has one writer at a time.
             drop(old);
             let producer = publisher.create_track(name, track.info.clone())?;
-            self.lanes.push(Lane::new(track, producer, lengths, end));
+            self.lanes.push((track_id, Lane::new(PROTOCOL, track.info.kind(), producer, lengths, end)));
         }
         Ok(())
     }
 
     /// The lane of a chunk.
     pub(super) fn lane(&mut self, chunk: &Chunk) -> Option<&mut Lane> {
-        self.lanes.iter_mut().find(|lane| lane.track_id == chunk.track_id())
+        self.lanes.iter_mut().find(|(track_id, _)| *track_id == chunk.track_id()).map(|(_, lane)| lane)
     }
 
     /// Writes what was kept back.
     pub(super) fn flush(&mut self) {
-        self.lanes.iter_mut().for_each(Lane::flush);
+        self.lanes.iter_mut().for_each(|(_, lane)| lane.flush());
     }
 }
 

@@ -77,12 +77,13 @@ fn is_forwarded(headers: &HeaderMap) -> bool {
 }
 
 /// Host and port that the request is addressed to: of HTTP/2 in its target, of HTTP/1.1 in a header. One that is not text is nobody's.
-fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+pub(super) fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     let in_header = || headers.get(header::HOST).map(|host| host.to_str().unwrap_or_default());
     uri.authority().map(|authority| authority.as_str()).or_else(in_header)
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether a host, with its port or without, is this machine by a name that only it can have.
+pub(crate) fn is_loopback(host: &str) -> bool {
     let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, _)) => address,
         None => host.rsplit_once(':').map_or(host, |(name, _)| name),

@@ -2,10 +2,12 @@
 
 mod ladders;
 mod live;
+mod moq;
 mod openapi;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::Router;
 use axum::body::Body;
@@ -14,6 +16,7 @@ use http_body_util::BodyExt;
 use millrace_deliver::hls::Hls;
 use millrace_media::Bus;
 use millrace_media::clock::Clock;
+use millrace_moq::Certificates;
 use millrace_transcode::Runner;
 use millrace_transcode::native::NativeLadder;
 use serde_json::Value;
@@ -22,6 +25,7 @@ use tower::ServiceExt;
 use super::{Reach, Shared};
 use crate::config::{self, Overlay};
 use crate::ladders::Ladders;
+use crate::moq::{RelayState, Status};
 use crate::settings;
 
 /// A server without listeners.
@@ -68,7 +72,10 @@ impl Site {
         let runner = Arc::new(Runner::start(&bus, vec![Arc::new(NativeLadder)], ladders));
         let hls = Hls::new(bus.clone(), settings::hls(&config));
         let ladders = Arc::new(Ladders::new(&config, overlay, runner.clone()));
-        let shared = Shared { bus: bus.clone(), hls: hls.clone(), ladders };
+        let certificates = Certificates::development(vec!["localhost".into()], SystemTime::now()).unwrap();
+        let relays = vec![Arc::new(RelayState::new("https://relay.example/live".into()))];
+        let moq = Some(Arc::new(Status { ports: vec![9090, 8080], certificates, relays }));
+        let shared = Shared { bus: bus.clone(), hls: hls.clone(), ladders, moq };
         let router = super::router(shared, config.api.token.clone(), reach);
         Self { bus, runner, router: router.merge(millrace_deliver::hls::router("/hls", hls)) }
     }

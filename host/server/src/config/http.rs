@@ -78,22 +78,28 @@ impl Http {
         let default = Self::default();
         Self {
             listen: listeners(section).unwrap_or(default.listen),
-            tls: section
-                .optional_table("tls", |tls| Tls { cert: tls.required_path("cert"), key: tls.required_path("key") }),
+            tls: section.optional_table("tls", Tls::read),
             cors_origins: match section.list("cors_origins") {
                 Some(origins) => origins.into_iter().map(|(origin, _)| origin).collect(),
                 None => default.cors_origins,
             },
         }
     }
+}
 
-    /// Whether nothing but this machine can reach the server.
-    pub fn is_loopback(&self) -> bool {
-        self.listen.iter().all(|address| address.ip().to_canonical().is_loopback())
+impl Tls {
+    pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
+        Self { cert: section.required_path("cert"), key: section.required_path("key") }
     }
 }
 
-fn listeners(section: &mut Section<'_, '_>) -> Option<Vec<SocketAddr>> {
+/// The first of some addresses that other machines can reach.
+pub(super) fn first_open(listen: &[SocketAddr]) -> Option<SocketAddr> {
+    listen.iter().find(|address| !address.ip().to_canonical().is_loopback()).copied()
+}
+
+/// The addresses under `listen`, where there are any.
+pub(super) fn listeners(section: &mut Section<'_, '_>) -> Option<Vec<SocketAddr>> {
     let given: Vec<(SocketAddr, Place)> = section.list("listen")?;
     if given.is_empty() {
         section.refuse("listen", "at least one address".into(), false);

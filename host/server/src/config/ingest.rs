@@ -1,6 +1,7 @@
 //! `[ingest]`: who may publish, and how much.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::section::Section;
@@ -12,6 +13,8 @@ use super::unit::ByteSize;
 pub struct Ingest {
     /// What a publisher has to show. None only where every listener is loopback.
     pub publish_token: Option<Token>,
+    /// The key that tokens of publishers over Media over QUIC (JSON Web Tokens) are checked with: a JWK, or a public key in PEM.
+    pub jwt_key: Option<PathBuf>,
     /// A publisher from whom nothing has come for so long is gone.
     pub idle_timeout: Duration,
     /// A publisher who is gone may return within this time, and the broadcast goes on.
@@ -57,6 +60,7 @@ impl Default for Ingest {
     fn default() -> Self {
         Self {
             publish_token: None,
+            jwt_key: None,
             idle_timeout: Duration::from_secs(10),
             linger: Duration::from_secs(30),
             max_broadcasts: 100,
@@ -74,6 +78,7 @@ impl Ingest {
         let seconds = Duration::from_secs;
         Self {
             publish_token: section.optional("publish_token"),
+            jwt_key: section.optional_path("jwt_key"),
             idle_timeout: section.within("idle_timeout", default.idle_timeout, seconds(1)..=seconds(600)),
             linger: section.within("linger", default.linger, seconds(0)..=seconds(3600)),
             max_broadcasts: section.within("max_broadcasts", default.max_broadcasts, 1..=100_000),

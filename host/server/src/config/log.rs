@@ -19,10 +19,24 @@ pub struct Log {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFilter(String);
 
+/// Libraries that tell what a client does, so that any client could fill the log, and what of it is told all the same. To
+/// `moq-transport` it is an error where a publisher breaks off.
+const TALKATIVE: [(&str, &str); 3] = [("moq_net", "error"), ("moq_transport", "off"), ("web_transport_quinn", "error")];
+
 impl LogFilter {
-    /// The filter, ready for a subscriber.
+    /// Warnings alone, but for those of refused input: for a command whose own answer that is.
+    pub fn of_commands() -> Self {
+        Self("warn,millrace_ingest=error".into())
+    }
+
+    /// The filter, ready for a subscriber. At `error`, `warn` and `info`, libraries that talk much tell errors at the most, unless they are
+    /// named.
     pub fn to_filter(&self) -> EnvFilter {
-        EnvFilter::new(&self.0)
+        let directives = || self.0.split(',').map(str::trim);
+        let is_terse = directives().any(|word| matches!(&*word.to_ascii_lowercase(), "info" | "warn" | "error"));
+        let is_named = |target: &str| directives().any(|word| word.starts_with(target));
+        let quiet = TALKATIVE.iter().filter(|(target, _)| is_terse && !is_named(target));
+        EnvFilter::new(quiet.fold(self.0.clone(), |filter, (target, level)| filter + &format!(",{target}={level}")))
     }
 }
 
@@ -61,5 +75,22 @@ impl Log {
     pub(super) fn read(section: &mut Section<'_, '_>) -> Self {
         let default = Self::default();
         Self { level: section.value("level", default.level), format: section.value("format", default.format) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clients_could_fill_the_log_with_is_not_told() {
+        let filter = |text: &str| LogFilter(text.into()).to_filter().to_string();
+        for text in ["info", "WARN", "error", "warn,millrace_plugin=debug"] {
+            assert!(filter(text).contains("moq_net=error"), "{text}: {}", filter(text));
+            assert!(filter(text).contains("moq_transport=off"), "{text}: {}", filter(text));
+        }
+        for text in ["debug", "off", "info,moq_net=info", "millrace_moq=debug"] {
+            assert!(!filter(text).contains("moq_net=error"), "{text}: {}", filter(text));
+        }
     }
 }

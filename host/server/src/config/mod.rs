@@ -2,7 +2,7 @@
 //!
 //! Four layers, each over the one before: the defaults, the file, the environment, the command line. A variable's name is the key's path
 //! in capitals with `_` for every dot: `hls.part_target` is `MILLRACE_HLS_PART_TARGET`, and a list is words between commas. No two keys
-//! share a variable. Ladders and plugins are set in the file alone.
+//! share a variable. Ladders, plugins and relays are set in the file alone.
 //!
 //! `millrace.example.toml` shows and explains every key.
 
@@ -14,6 +14,7 @@ mod http;
 mod ingest;
 mod ladder;
 mod log;
+mod moq;
 mod nearest;
 mod overlay;
 mod pattern;
@@ -28,6 +29,7 @@ mod window;
 
 use std::fs::File;
 use std::io::Read;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use millrace_media::BroadcastName;
@@ -41,6 +43,7 @@ pub use http::{Http, Origin, Tls};
 pub use ingest::{Ingest, Token};
 pub use ladder::Ladder;
 pub use log::{Log, LogFilter, LogFormat};
+pub use moq::{Jwt, Moq, Relay, RelayTrust, RelayUrl};
 pub use overlay::{ChangeError, Overlay};
 pub use pattern::BroadcastPattern;
 pub use plugin::{OnFault, Plugin, PluginHost, PluginLimits};
@@ -67,6 +70,8 @@ pub struct Config {
     pub window: Window,
     /// How broadcasts are cut for HLS.
     pub hls: Hls,
+    /// Media over QUIC, in and out.
+    pub moq: Moq,
     /// Which renditions broadcasts are offered in. Empty, nothing is transcoded.
     pub ladders: Vec<Ladder>,
     /// The plugins to load.
@@ -98,6 +103,7 @@ impl Default for Config {
             ingest: Ingest::default(),
             window: Window::default(),
             hls: Hls::default(),
+            moq: Moq::default(),
             ladders: vec![Ladder::default()],
             plugins: Vec::new(),
             plugin_host: PluginHost::default(),
@@ -116,11 +122,23 @@ impl Config {
         self.plugin_host.bundled && self.plugins.is_empty()
     }
 
-    /// The files that the configuration names: certificates, and the components of enabled plugins.
+    /// The files that the configuration names: certificates, the key of tokens, and the components of enabled plugins.
     pub fn files(&self) -> Vec<&Path> {
-        let tls = self.http.tls.iter().flat_map(|tls| [tls.cert.as_path(), tls.key.as_path()]);
+        let moq = Some(&self.moq).filter(|moq| moq.enabled);
+        let tls = self.http.tls.iter().chain(moq.and_then(|moq| moq.tls.as_ref()));
+        let tls = tls.flat_map(|tls| [tls.cert.as_path(), tls.key.as_path()]);
+        let jwt_key = moq.and(self.ingest.jwt_key.as_deref());
         let plugins = self.plugins.iter().filter(|plugin| plugin.enabled).map(|plugin| plugin.path.as_path());
-        tls.chain(plugins).collect()
+        tls.chain(jwt_key).chain(plugins).collect()
+    }
+
+    /// The UDP addresses that Media over QUIC is configured to listen on: none where it is not spoken.
+    pub fn moq_listen(&self) -> &[SocketAddr] {
+        match &self.moq {
+            Moq { enabled: false, .. } => &[],
+            Moq { listen: Some(listen), .. } => listen,
+            Moq { listen: None, .. } => &self.http.listen,
+        }
     }
 
     fn read(root: &mut Section<'_, '_>) -> Self {
@@ -131,6 +149,7 @@ impl Config {
             ingest: root.table("ingest", Ingest::read),
             window: root.table("window", Window::read),
             hls: root.table("hls", Hls::read),
+            moq: root.table("moq", Moq::read),
             ladders: match Ladder::read_all(root) {
                 Some(ladders) => ladders.into_iter().map(|(ladder, _)| ladder).collect(),
                 None => vec![Ladder::default()],
@@ -146,15 +165,26 @@ impl Config {
     /// What no section can check by itself.
     fn check_across(&self, root: &mut Section<'_, '_>) {
         if self.ingest.publish_token.is_none()
-            && !self.http.is_loopback()
+            && let Some(open) = http::first_open(&self.http.listen)
             && root.locate(&["ingest", "publish_token"]).is_none()
         {
-            let open = self.http.listen.iter().find(|address| !address.ip().to_canonical().is_loopback());
-            let open = open.map(ToString::to_string).unwrap_or_default();
             root.conflict_at(
                 &["http", "listen"],
                 format!("{open} can be reached from other machines, and `ingest.publish_token` is not set"),
                 "set a token in [ingest] (or MILLRACE_INGEST_PUBLISH_TOKEN), or listen on a loopback address alone",
+            );
+        }
+        if self.ingest.publish_token.is_none()
+            && self.ingest.jwt_key.is_none()
+            && let Some(open) = self.moq.listen.as_deref().filter(|_| self.moq.enabled).and_then(http::first_open)
+            && root.locate(&["ingest", "publish_token"]).is_none()
+        {
+            root.conflict_at(
+                &["moq", "listen"],
+                format!(
+                    "{open} can be reached from other machines, and neither `ingest.publish_token` nor `ingest.jwt_key` is set"
+                ),
+                "set one of them in [ingest] (or MILLRACE_INGEST_PUBLISH_TOKEN), or listen on a loopback address alone",
             );
         }
         if self.hls.playlist_window > self.window.duration {

@@ -156,7 +156,7 @@ impl<'d> Reader<'d> {
             let help = match nearest(name, variables.iter().map(String::as_str)) {
                 Some(right) => format!("did you mean `{right}`?"),
                 None => "a key's variable is MILLRACE_, its table and its name in capitals, joined by '_'; \
-                         ladders and plugins are set in the file alone"
+                         ladders, plugins and relays are set in the file alone"
                     .into(),
             };
             let place = unused.place.clone();

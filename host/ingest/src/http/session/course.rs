@@ -38,11 +38,11 @@ impl State {
         let (mine, free) = (source.writer == Some(claim.upload), source.writer.is_none());
         let is_publishers = source.peer.may_be(&claim.peer);
         let Some(lane) = source.lane(chunk) else { return Course::Drop("not-taken") };
-        if begun.is_some_and(|begun| lane.is_left_over(chunk, begun)) {
+        if begun.is_some_and(|begun| lane.is_left_over(&chunk, begun)) {
             return Course::Drop("left-over");
         }
         if let Some(last) = lane.last() {
-            let (given, back, ahead) = (chunk.decode_time(), lane.has_seen(chunk), lane.jumps(chunk));
+            let (given, back, ahead) = (chunk.decode_time(), lane.has_seen(&chunk), lane.jumps(&chunk));
             if back && (!stream || !mine) {
                 // A retransmission, which a source may send after it was away for less than three segments.
                 return if last - given > JUMP {

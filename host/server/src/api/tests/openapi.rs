@@ -27,6 +27,8 @@ async fn every_route_is_described() {
         "GET /api/v1/broadcasts",
         "GET /api/v1/ladders",
         "GET /api/v1/ladders/{ladder}",
+        "GET /api/v1/moq",
+        "GET /api/v1/moq/relays",
         "GET /api/v1/transcoders",
         "POST /api/v1/ladders",
         "POST /api/v1/ladders/{ladder}/renditions",
@@ -52,6 +54,8 @@ async fn answers_are_as_described() {
         ("DELETE", "/api/v1/ladders/{ladder}/renditions/{rendition}", "/api/v1/ladders/a/renditions/480p", ""),
         ("DELETE", "/api/v1/ladders/{ladder}", "/api/v1/ladders/a", ""),
         ("GET", "/api/v1/broadcasts", "/api/v1/broadcasts", ""),
+        ("GET", "/api/v1/moq", "/api/v1/moq", ""),
+        ("GET", "/api/v1/moq/relays", "/api/v1/moq/relays", ""),
         ("GET", "/api/v1/transcoders", "/api/v1/transcoders", ""),
     ] {
         let answer = site.send(method, path, &[("content-type", "application/json")], body).await;

@@ -34,6 +34,8 @@ fn variables_are_read_as_their_keys_type() {
         ("MILLRACE_HLS_LOW_LATENCY", "false"),
         ("MILLRACE_WINDOW_BYTES", "1GiB"),
         ("MILLRACE_PLUGIN_HOST_THREADS", "3"),
+        ("MILLRACE_MOQ_LISTEN", "127.0.0.1:3"),
+        ("MILLRACE_MOQ_PATIENCE", "500ms"),
     ])
     .unwrap();
     assert_eq!(config.http.listen, ["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()]);
@@ -43,6 +45,8 @@ fn variables_are_read_as_their_keys_type() {
     assert!(!config.hls.low_latency);
     assert_eq!(config.window.bytes, ByteSize::mib(1024));
     assert_eq!(config.plugin_host.threads, Some(3));
+    assert_eq!(config.moq.listen, Some(vec!["127.0.0.1:3".parse().unwrap()]));
+    assert_eq!(config.moq.patience, Duration::from_millis(500));
 }
 
 #[test]
@@ -66,7 +70,7 @@ fn an_unknown_variable_is_refused_with_the_nearest() {
     assert!(text.contains("unknown environment variable\n  --> environment variable MILLRACE_HTTP_LISTNE"), "{text}");
     assert!(text.contains("did you mean `MILLRACE_HTTP_LISTEN`?"), "{text}");
     let text = error(&[("MILLRACE_PLUGIN_NAME", "x")]);
-    assert!(text.contains("ladders and plugins are set in the file alone"), "{text}");
+    assert!(text.contains("ladders, plugins and relays are set in the file alone"), "{text}");
 }
 
 #[test]
@@ -99,6 +103,12 @@ fn a_token_is_never_shown() {
     for text in [
         error(&[("MILLRACE_INGEST_PUBLISH_TOKEN", secret)]),
         error(&[("MILLRACE_API_TOKEN", secret)]),
+        read(&format!("[[moq.relay]]\nurl = \"{secret}\"")).unwrap_err().to_string(),
+        read(&format!("[[moq.relay]]\nurl = \"https://a/\"\njwt = \"{secret}\"")).unwrap_err().to_string(),
+        read("[[moq.relay]]\nurl = \"https://a/?jwt=geheim\"\njwt = \"geheim\"").unwrap_err().to_string(),
+        read(&"[[moq.relay]]\nurl = \"https://a/?jwt=geheim\"\n".repeat(2)).unwrap_err().to_string(),
+        format!("{:?}", read("[[moq.relay]]\nurl = \"https://a/?jwt=geheim\"").unwrap()),
+        format!("{:?}", read("[[moq.relay]]\nurl = \"https://a/\"\njwt = \"geheim\"").unwrap()),
         read(&format!("[ingest]\npublish_token = \"{secret}\"")).unwrap_err().to_string(),
         format!("{:?}", read("[ingest]\npublish_token = \"geheimes-wort\"").unwrap()),
     ] {

@@ -53,6 +53,27 @@ fn a_value_that_does_not_do_says_what_does() {
         ("[ingest]\nmax_tracks = 0", "`max_tracks` is 0, expected 1 to 1000"),
         ("[ingest]\nmax_box = \"2GiB\"", "`max_box` is \"2GiB\", expected 1MiB to 1GiB"),
         ("[plugin_host]\nthreads = 0", "`threads` is 0, expected 1 to 1024"),
+        ("[moq]\nmax_streams = 7", "`max_streams` is 7, expected 8 to 65536"),
+        ("[moq]\npatience = \"1ms\"", "`patience` is \"1ms\", expected 100ms to 1m"),
+        ("[moq.relay]\nurl = \"https://a/\"", "`relay` is a table, expected tables, each under `[[moq.relay]]`"),
+        ("[[moq.relay]]\ninsecure = true", "[[moq.relay]] has no `url`"),
+        (
+            "[[moq.relay]]\nurl = \"rtmp://a/\"",
+            "`url` is not shown here, expected https://HOST[:PORT]/[PATH] or moqt://HOST[:PORT]/[PATH], such as \"https://relay.example/live\"",
+        ),
+        (
+            "[[moq.relay]]\nurl = \"https://a/\"\ncertificate_hashes = [\"12\"]",
+            "`certificate_hashes` is \"12\", expected the SHA-256 of a certificate: 64 hexadecimal digits",
+        ),
+        ("[[moq.relay]]\nurl = \"https://a/?jwt=x\"\njwt = \"y\"", "`jwt` stands in `url` already, expected it once"),
+        (
+            "[[moq.relay]]\nurl = \"https://a/?jwt=x\"\n[[moq.relay]]\nurl = \"https://a/?jwt=x\"",
+            "the relay `https://a/` is already taken by line 2",
+        ),
+        (
+            "[moq]\nlisten = \"0.0.0.0:4443\"",
+            "0.0.0.0:4443 can be reached from other machines, and neither `ingest.publish_token` nor `ingest.jwt_key` is set",
+        ),
         ("[log]\nformat = \"xml\"", "`format` is \"xml\", expected \"text\" or \"json\""),
         ("[http]\nlisten = []", "`listen` is [], expected at least one address"),
         (

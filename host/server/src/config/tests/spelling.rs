@@ -65,7 +65,7 @@ fn a_key_in_the_wrong_table_is_answered_with_the_right_table() {
     let errors = read("[hls]\nlinger = \"30s\"\n").unwrap_err();
     assert_eq!(errors.problems()[0].help.as_deref(), Some("`linger` is a key of [ingest]"));
     let errors = read("listen = \"127.0.0.1:1\"\n").unwrap_err();
-    assert_eq!(errors.problems()[0].help.as_deref(), Some("`listen` is a key of [http]"));
+    assert_eq!(errors.problems()[0].help.as_deref(), Some("`listen` is a key of [http] and of [moq]"));
 }
 
 #[test]

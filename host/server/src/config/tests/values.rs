@@ -148,6 +148,44 @@ fn the_overlay_is_beside_the_file_or_where_it_says() {
 }
 
 #[test]
+fn media_over_quic_is_spoken_where_http_is() {
+    let address = |text: &str| -> std::net::SocketAddr { text.parse().unwrap() };
+    let same = read("[http]\nlisten = [\"127.0.0.1:9000\", \"[::1]:9000\"]").unwrap();
+    assert_eq!(same.moq_listen(), [address("127.0.0.1:9000"), address("[::1]:9000")]);
+    let other = read("[moq]\nlisten = \"127.0.0.1:4443\"").unwrap();
+    assert_eq!(other.moq_listen(), [address("127.0.0.1:4443")]);
+    assert!(read("[moq]\nenabled = false").unwrap().moq_listen().is_empty());
+    let open = read("[moq]\nlisten = \"0.0.0.0:4443\"\n[ingest]\njwt_key = \"publish.jwk\"").unwrap();
+    assert_eq!(open.files(), [Path::new("/etc/millrace/publish.jwk")], "a key will do in place of a token");
+}
+
+#[test]
+fn relays_are_read_with_what_they_are_shown_and_trusted_by() {
+    let config = read(
+        r#"
+        [[moq.relay]]
+        url = "https://relay.example/live?region=eu"
+        jwt = "a.secret.b"
+        [[moq.relay]]
+        url = "moqt://127.0.0.1:4443"
+        certificate_hashes = "0F343B0931126A20F133D67C2B018A3B0f343b0931126a20f133d67c2b018a3b"
+        [[moq.relay]]
+        url = "https://127.0.0.1:4443"
+        insecure = true
+        "#,
+    )
+    .unwrap_or_else(|errors| panic!("{errors}"));
+    let [first, second, third] = &config.moq.relays[..] else { panic!("{config:?}") };
+    assert_eq!(first.url.to_string(), "https://relay.example/live", "a query is not shown");
+    assert_eq!(first.url.expose().query(), Some("region=eu"));
+    assert_eq!(first.jwt.as_ref().map(Jwt::expose), Some("a.secret.b"));
+    assert_eq!(first.trust, RelayTrust::System);
+    let RelayTrust::Hashes(hashes) = &second.trust else { panic!("{second:?}") };
+    assert_eq!((hashes.len(), hashes[0][0], hashes[0][31]), (1, 0x0f, 0x3b));
+    assert_eq!(third.trust, RelayTrust::Anyone);
+}
+
+#[test]
 fn an_empty_list_of_ladders_is_no_ladder() {
     let config = read("ladder = []").unwrap();
     assert!(config.renditions(&BroadcastName::new("live/a").unwrap()).is_empty());

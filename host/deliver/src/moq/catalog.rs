@@ -1,0 +1,56 @@
+//! What a broadcast is made of, in the forms that players read: the hang catalog, the MSF catalog, and the one before that. All are
+//! written from the same list of tracks.
+
+mod edition;
+mod hang;
+mod measured;
+mod msf;
+mod older;
+
+pub(super) use edition::{Editions, Numbers};
+
+use bytes::Bytes;
+
+use measured::Listed;
+
+/// The forms of a catalog, each a track of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `catalog.json`.
+    Hang,
+    /// `catalog`.
+    Msf,
+    /// `.catalog`.
+    Older,
+    /// The header that the older catalog refers to.
+    Header,
+}
+
+impl Form {
+    pub(super) const ALL: [Self; 4] = [Self::Hang, Self::Msf, Self::Older, Self::Header];
+
+    /// The name of the track.
+    pub(super) const fn track(self) -> &'static str {
+        match self {
+            Self::Hang => ::hang::Catalog::<()>::DEFAULT_NAME,
+            Self::Msf => moq_msf::DEFAULT_NAME,
+            Self::Older => older::NAME,
+            Self::Header => older::HEADER,
+        }
+    }
+
+    /// The form that the track of this name carries.
+    pub(super) fn of(track: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|form| form.track() == track)
+    }
+}
+
+/// Writes the catalog of `tracks`, at `unix_millis` since the Unix epoch.
+fn write(form: Form, tracks: &[Listed], unix_millis: u64) -> Bytes {
+    match form {
+        Form::Hang => hang::write(tracks),
+        Form::Msf => msf::write(tracks, unix_millis),
+        Form::Older => older::write(tracks),
+        Form::Header => older::header(tracks),
+    }
+}

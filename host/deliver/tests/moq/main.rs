@@ -1,0 +1,10 @@
+//! Sessions over the loopback interface: a bus served through both stacks, and a client of each.
+
+mod catalogs;
+mod ends;
+mod fetching;
+mod joining;
+mod limits;
+mod peers;
+mod relaying;
+mod source;

@@ -1,0 +1,10 @@
+//! Real publishers of both stacks, over QUIC on the loopback interface; what the bus then holds is compared with what they sent.
+
+mod bad_input;
+mod catalogs;
+mod containers;
+mod media;
+mod publish;
+mod refusals;
+mod returns;
+mod stage;

@@ -1,0 +1,115 @@
+//! An endpoint and clients of it, on the loopback interface.
+
+use std::time::SystemTime;
+
+use millrace_moq::negotiate::Protocol;
+use millrace_moq::{AcceptError, Certificates, Client, ConnectError, Endpoint, Limits, Session, Stack, Trust};
+
+fn certificates() -> Certificates {
+    Certificates::development(vec!["localhost".into(), "127.0.0.1".into()], SystemTime::now()).unwrap()
+}
+
+fn endpoint(limits: Limits) -> (Endpoint, Trust, u16) {
+    let certificates = certificates();
+    let endpoint = Endpoint::bind("127.0.0.1:0".parse().unwrap(), &certificates, limits).unwrap();
+    let port = endpoint.address().unwrap().port();
+    (endpoint, Trust::Hashes(vec![certificates.hash().unwrap()]), port)
+}
+
+async fn meet(scheme: &str, speaks: Vec<Protocol>) -> (Session, Session) {
+    let (endpoint, trust, port) = endpoint(Limits::default());
+    let client = Client::new(trust, Limits::default()).unwrap().speaking(speaks);
+    let url = format!("{scheme}://127.0.0.1:{port}/live/me?token=s3cret").parse().unwrap();
+    let (served, connected) =
+        tokio::join!(async { endpoint.accept().await.unwrap().session().await.unwrap() }, async {
+            client.connect(&url).await.unwrap()
+        },);
+    (served.0, connected)
+}
+
+#[tokio::test]
+async fn clients_of_draft_18_are_met_by_moq_transport() {
+    for scheme in ["https", "moqt"] {
+        let (served, connected) = meet(scheme, vec![Protocol::Transport]).await;
+        for session in [&served, &connected] {
+            assert_eq!(session.protocol, Protocol::Transport, "{scheme}");
+            assert!(matches!(session.stack, Stack::Transport { .. }), "{scheme}");
+            assert_eq!(session.address.path, "live/me", "{scheme}");
+            assert_eq!(session.address.parameter("token").as_deref(), Some("s3cret"), "{scheme}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn everybody_else_is_met_by_moq_net() {
+    for scheme in ["https", "moqt"] {
+        let (served, connected) = meet(scheme, Protocol::all().collect()).await;
+        for session in [served, connected] {
+            assert_eq!(session.protocol, Protocol::all().next().unwrap(), "{scheme}");
+            assert!(matches!(session.stack, Stack::Net(_)), "{scheme}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn moq_net_meets_servers_of_draft_18_too() {
+    let (endpoint, trust, port) = endpoint(Limits::default());
+    let speaks = Protocol::all_net().filter(|protocol| protocol.name() == "moqt-18").collect();
+    let client = Client::new(trust, Limits::default()).unwrap().speaking(speaks);
+    let url = format!("https://127.0.0.1:{port}/").parse().unwrap();
+    let connect = async {
+        let Stack::Net(transport) = client.connect(&url).await.unwrap().stack else { panic!("not moq-net") };
+        let (origin, _driver) = moq_net::origin::Producer::new(Default::default());
+        let stack = moq_net::Client::new().with_subscriber(origin);
+        let (_session, driver) = stack.connect(std::time::Instant::now(), transport).await.unwrap();
+        moq_net::time::run(driver).await
+    };
+    tokio::select! {
+        served = async { endpoint.accept().await.unwrap().session().await } => {
+            assert!(matches!(served.unwrap().0.stack, Stack::Transport { .. }));
+        }
+        ended = connect => panic!("the client's session has ended: {ended}"),
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_offers_nothing_known_is_answered_406() {
+    let (endpoint, trust, port) = endpoint(Limits::default());
+    let client = Client::new(trust, Limits::default()).unwrap().speaking(vec![Protocol::Net("moqt-99")]);
+    let url = format!("https://127.0.0.1:{port}/").parse().unwrap();
+    let (served, refused) =
+        tokio::join!(async { endpoint.accept().await.unwrap().session().await.unwrap_err() }, async {
+            client.connect(&url).await.unwrap_err()
+        },);
+    assert!(matches!(served, AcceptError::Unknown { offered } if offered == ["moqt-99"]));
+    assert!(matches!(refused, ConnectError::Refused(_)) && refused.to_string().contains("406"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_server_of_another_certificate_is_not_trusted() {
+    let (endpoint, _, port) = endpoint(Limits::default());
+    let stranger = Trust::Hashes(vec![certificates().hash().unwrap()]);
+    let client = Client::new(stranger, Limits::default()).unwrap();
+    let url = format!("https://127.0.0.1:{port}/").parse().unwrap();
+    let (served, refused) =
+        tokio::join!(async { endpoint.accept().await.unwrap().session().await.unwrap_err() }, async {
+            client.connect(&url).await.unwrap_err()
+        },);
+    assert!(matches!(served, AcceptError::Handshake(_)), "{served}");
+    assert!(matches!(refused, ConnectError::Handshake(_)), "{refused}");
+}
+
+#[tokio::test]
+async fn one_connection_more_than_there_may_be_is_refused() {
+    let (endpoint, trust, port) = endpoint(Limits { max_connections: 1, ..Limits::default() });
+    let client = Client::new(trust, Limits::default()).unwrap();
+    let url = format!("https://127.0.0.1:{port}/").parse().unwrap();
+    let accept = async || endpoint.accept().await.unwrap().session().await;
+    let (first, connected) = tokio::join!(accept(), client.connect(&url));
+    let ((first, held), _connected) = (first.unwrap(), connected.unwrap());
+    let (second, refused) = tokio::join!(accept(), client.connect(&url));
+    assert!(matches!(second, Err(AcceptError::Busy)) && refused.is_err());
+    drop((first, held));
+    let (third, connected) = tokio::join!(accept(), client.connect(&url));
+    assert!(third.is_ok() && connected.is_ok(), "its place is free again");
+}

@@ -1,0 +1,185 @@
+//! One client's session, from its connection to its end.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use millrace_deliver::moq::Moq;
+use millrace_ingest::moq::{Grant, Ingest};
+use millrace_moq::{AcceptError, Address, Incoming, Session, Stack};
+use moq_net::{Error, Pattern, Patterns};
+
+use super::door::{Door, Refused};
+
+/// What a client is told that does not stop sending what it was asked to stop.
+const ENDLESS: &str = "it does not stop sending a track whose groups do not end";
+/// How long a session has to say why it ended, once nothing more is received.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+/// What sessions share.
+pub(super) struct Shared {
+    pub(super) deliver: Arc<Moq>,
+    pub(super) ingest: Arc<Ingest>,
+    pub(super) door: Door,
+    /// How long a session's set-up may take.
+    pub(super) setup_timeout: Duration,
+}
+
+/// Why a session ended.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    /// As the stack says.
+    #[error("{0}")]
+    Ended(String),
+    /// What the client showed will not do.
+    #[error("refused: {0}")]
+    Refused(#[from] Refused),
+    /// The session was not set up.
+    #[error("its set-up failed: {0}")]
+    SetUp(#[from] Error),
+    /// The session was not set up in time.
+    #[error("it was not set up in time")]
+    Late,
+    /// The client does not stop sending what it was asked to stop.
+    #[error("{ENDLESS}")]
+    Endless,
+}
+
+/// Makes a connection a session, and sees it through.
+pub(super) async fn meet(incoming: Incoming, shared: Arc<Shared>) {
+    let remote = incoming.remote();
+    let (session, _held) = match incoming.session().await {
+        Ok(met) => met,
+        Err(error) => {
+            let reason = reason(&error);
+            metrics::counter!("millrace_moq_sessions_refused_total", "reason" => reason).increment(1);
+            tracing::debug!(%remote, %error, "a connection did not become a session");
+            return;
+        }
+    };
+    let protocol = session.protocol.name();
+    let path = session.address.path.clone();
+    tracing::info!(%remote, protocol, path, "a session has begun");
+    let began = Instant::now();
+    let _counted = Counted::new(protocol);
+    let end = run(session, &shared).await;
+    let seconds = began.elapsed().as_secs();
+    let refused = |reason| metrics::counter!("millrace_moq_sessions_refused_total", "reason" => reason).increment(1);
+    match end {
+        End::SetUp(_) => refused("set-up"),
+        End::Late => refused("late"),
+        End::Refused(_) => refused("token"),
+        End::Ended(_) | End::Endless => {}
+    }
+    match end {
+        End::Refused(_) | End::Endless => tracing::warn!(%remote, protocol, seconds, %end, "a session has ended"),
+        _ => tracing::info!(%remote, protocol, seconds, %end, "a session has ended"),
+    }
+}
+
+fn reason(error: &AcceptError) -> &'static str {
+    match error {
+        AcceptError::Busy => "busy",
+        AcceptError::Unknown { .. } => "version",
+        AcceptError::Late => "late",
+        AcceptError::Handshake(_) | AcceptError::Request(_) | AcceptError::Setup(_) | AcceptError::Roles => "set-up",
+    }
+}
+
+async fn run(session: Session, shared: &Shared) -> End {
+    let grant = match shared.door.grant(&session.address, session.origin.as_deref()) {
+        Ok(grant) => grant,
+        Err(refused) => {
+            session.refuse(&refused.to_string());
+            return refused.into();
+        }
+    };
+    let end = session.ender();
+    match session.stack {
+        Stack::Transport { session, publisher, subscriber } => {
+            let receive = async {
+                shared.ingest.receive(subscriber, grant).await;
+                // A session that is over says so itself.
+                tokio::time::sleep(LAST_WORD).await;
+            };
+            let serve = async {
+                shared.deliver.serve(publisher).await;
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                ended = session.run() => End::Ended(ended.err().map_or("closed".into(), |error| error.to_string())),
+                () = receive => {
+                    end(ENDLESS);
+                    End::Endless
+                }
+                () = serve => End::Ended("closed".into()),
+            }
+        }
+        Stack::Net(transport) => match run_net(transport, session.address, grant, shared).await {
+            Ok(end) | Err(end) => end,
+        },
+    }
+}
+
+/// A session of `moq-net`. Names in it are relative to the path of its URL, as its clients have it.
+async fn run_net(
+    transport: web_transport_quinn::Session,
+    address: Address,
+    grant: Grant,
+    shared: &Shared,
+) -> Result<End, End> {
+    let is_raw = transport.request().is_none();
+    let request = moq_net::Server::new();
+    let request = request.accept_request(Instant::now(), transport);
+    let request = tokio::time::timeout(shared.setup_timeout, request).await.map_err(|_| End::Late)??;
+    // Over raw QUIC the path comes in the session's SETUP, and a token with it.
+    let (address, grant) = if is_raw {
+        let address = Address::parse(request.path());
+        match shared.door.grant(&address, None) {
+            Ok(grant) => (address, grant),
+            Err(refused) => {
+                request.close(moq_net::SessionError::Unauthorized.into());
+                return Err(refused.into());
+            }
+        }
+    } else {
+        (address, grant)
+    };
+    let all = Patterns::from(Pattern::all());
+    let request = request.with_publisher(&shared.deliver.origin().scope(address.path.as_str(), &all)?);
+    let (request, ingesting) = if grant == Grant::Nothing {
+        (request, None)
+    } else {
+        let (origin, ingesting) = shared.ingest.session(grant);
+        (request.with_subscriber(origin.scope(address.path.as_str(), &all)?), Some(ingesting))
+    };
+    let accepted = tokio::time::timeout(shared.setup_timeout, request.ok()).await.map_err(|_| End::Late)?;
+    // The session ends when its handle is dropped.
+    let (_session, driver) = accepted?;
+    let work = async {
+        if let Some(ingesting) = ingesting {
+            ingesting.await;
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        ended = moq_net::time::run(driver) => Ok(End::Ended(ended.to_string())),
+        () = work => Ok(End::Ended("closed".into())),
+    }
+}
+
+/// One of the sessions that there are now.
+struct Counted(metrics::Gauge);
+
+impl Counted {
+    fn new(protocol: &'static str) -> Self {
+        let gauge = metrics::gauge!("millrace_moq_sessions", "protocol" => protocol);
+        gauge.increment(1);
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+    }
+}

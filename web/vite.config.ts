@@ -9,6 +9,7 @@ export default defineConfig({
     // hls.js is most of the bundle and is wanted by the first thing the page does.
     chunkSizeWarningLimit: 800,
     modulePreload: { polyfill: false },
+    rolldownOptions: { input: ['index.html', 'publish.html'] },
   },
   server: { proxy: { '/api': SERVER, '/hls': SERVER } },
 });

@@ -3,22 +3,23 @@
 import type { Track } from './api';
 import { byId, el, setText } from './dom';
 import type { Measurement } from './measure';
-import type { Player } from './player';
 import { options } from './quality';
+import type { Viewer } from './viewer';
 
 export class Controls {
-  #player: Player;
+  #player: Viewer;
   #stage = byId('stage', HTMLElement);
   #play = byId('play', HTMLButtonElement);
   #mute = byId('mute', HTMLButtonElement);
   #volume = byId('volume', HTMLInputElement);
   #live = byId('go-live', HTMLButtonElement);
   #quality = byId('quality', HTMLSelectElement);
+  #protocol = byId('protocol', HTMLSelectElement);
   #sound = byId('sound', HTMLButtonElement);
   #fullscreen = byId('fullscreen', HTMLButtonElement);
   #drawn = '';
 
-  constructor(player: Player) {
+  constructor(player: Viewer) {
     this.#player = player;
     const { video } = player;
     this.#play.addEventListener('click', () => player.togglePlay());
@@ -31,6 +32,9 @@ export class Controls {
     });
     this.#live.addEventListener('click', () => player.goLive());
     this.#quality.addEventListener('change', () => player.setLevel(Number(this.#quality.value)));
+    this.#protocol.addEventListener('change', () =>
+      player.setProtocol(this.#protocol.value === 'moq' ? 'moq' : 'hls'),
+    );
     this.#fullscreen.addEventListener('click', () => this.#toggleFullscreen());
     document.addEventListener('keydown', (event) => this.#key(event));
     for (const event of ['play', 'pause', 'volumechange'])
@@ -62,6 +66,11 @@ export class Controls {
     this.#drawn = drawing;
     const wanted = String(this.#player.wantedLevel);
     if (this.#quality.value !== wanted) this.#quality.value = wanted;
+
+    const { mayUseMoq, protocol } = this.#player;
+    this.#protocol.disabled = !mayUseMoq;
+    this.#protocol.title = mayUseMoq ? 'What to play over' : (this.#player.whyNotMoq ?? 'MoQ is not offered');
+    if (this.#protocol.value !== protocol) this.#protocol.value = protocol;
   }
 
   #drawQuality(entries: { value: number; text: string }[]): void {

@@ -11,9 +11,9 @@ import { rungsOf } from './levels';
 import { BroadcastList } from './list';
 import { messageFor } from './message';
 import { Overlay } from './overlay';
-import { Player } from './player';
 import { choose, nameInHash } from './route';
 import { StatsPanel } from './stats';
+import { Viewer } from './viewer';
 import './style.css';
 import './player.css';
 import './panels.css';
@@ -21,13 +21,14 @@ import './narrow.css';
 
 const DRAW_MS = 250;
 
-const player = new Player(byId('video', HTMLVideoElement));
+const player = new Viewer(byId('video', HTMLVideoElement));
 const controls = new Controls(player);
 const list = new BroadcastList(byId('list', HTMLElement));
 const overlay = new Overlay(byId('overlay', HTMLElement));
 const stats = new StatsPanel();
 const title = byId('title', HTMLElement);
 const server = byId('server', HTMLElement);
+const notice = byId('notice', HTMLElement);
 
 let broadcasts: Broadcast[] = [];
 let listed = false;
@@ -56,7 +57,7 @@ function follow(): void {
     const identity = `${broadcast.hls} ${broadcast.startedAt ?? ''}`;
     if (identity !== opened) {
       opened = identity;
-      player.open(broadcast.hls);
+      player.open(broadcast);
     } else if (broadcast.state === 'live' && failures === 0) player.playAgain();
   }
   player.setAway(listed && failures === 0 && broadcast?.state !== 'live');
@@ -83,6 +84,7 @@ function draw(): void {
       failure: player.failure?.details ?? null,
     }),
   );
+  setText(notice, player.whyNotMoq === null ? '' : `Played over LL-HLS: ${player.whyNotMoq}.`);
   setText(title, shown ?? 'No broadcast');
   document.title = shown ? `${shown} – Millrace` : 'Millrace';
   setText(server, failures > 0 ? 'The server cannot be reached. Trying again.' : '');

@@ -20,6 +20,8 @@ export type LatencySource = 'clock' | 'edge';
 
 /** A moment of playback. Times in seconds; `null` is "not known". */
 export interface Measurement {
+  /** What it is played over, with its version where it has one. */
+  protocol: string;
   currentTime: number;
   /** Media buffered ahead of the playhead. */
   buffered: number;
@@ -41,6 +43,14 @@ export interface Measurement {
   droppedFrames: number;
   /** Times the picture stood still though it should have moved, since the stream was opened. */
   stalls: number;
+  /** How much later than its picture the sound is; `null` where the browser keeps them together. */
+  soundLag: number | null;
+  /** How loud it is now, before the volume is applied: root mean square, 0 to 1. */
+  soundLevel: number | null;
+  /** How much sound has been played. */
+  soundPlayed: number | null;
+  /** Times that the sound broke off for want of more. */
+  soundGaps: number | null;
 }
 
 /** A programme clock further away than this, in seconds, is wrong, or the viewer's is. */
@@ -57,6 +67,7 @@ export function measure(
   const edgeLatency = hls && hls.latency > 0 ? hls.latency : null;
   const end = bufferedEnd(video);
   return {
+    protocol: hls ? 'LL-HLS' : 'HLS',
     currentTime: video.currentTime,
     buffered: end === null ? 0 : Math.max(0, end - video.currentTime),
     latency: clockLatency ?? edgeLatency,
@@ -71,6 +82,10 @@ export function measure(
     decodedFrames: quality.totalVideoFrames,
     droppedFrames: quality.droppedVideoFrames,
     stalls,
+    soundLag: null,
+    soundLevel: null,
+    soundPlayed: null,
+    soundGaps: null,
   };
 }
 

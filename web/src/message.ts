@@ -1,7 +1,7 @@
 /** What to tell the viewer over the picture, if anything. Pure. */
 
 import type { Broadcast } from './api';
-import type { Phase } from './player';
+import type { Phase } from './playback';
 
 export interface Message {
   /** `wait`: something is expected to happen by itself. `push`: show how to publish. */

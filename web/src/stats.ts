@@ -11,6 +11,7 @@ const SOURCES: Record<LatencySource, string> = {
 };
 
 const ROWS = [
+  ['protocol', 'Protocol', 'What the broadcast is played over'],
   ['clock', "Latency, stream's clock", "This machine's clock minus the programme date-time of the picture"],
   ['edge', 'Latency, live edge', 'Behind the newest media the server has listed'],
   ['buffer', 'Buffered ahead', 'Media in the browser that has not played yet'],
@@ -19,6 +20,11 @@ const ROWS = [
   ['rate', 'Speed', 'Playback runs slightly fast or slow to hold the latency'],
   ['frames', 'Frames dropped', 'Of all that were decoded'],
   ['stalls', 'Stalls', 'Times the picture stood still'],
+  [
+    'sound',
+    'Sound after picture',
+    'The browser keeps them together, but for MoQ, where neither waits for the other',
+  ],
 ] as const;
 
 type Row = (typeof ROWS)[number][0];
@@ -58,6 +64,7 @@ export class StatsPanel {
 
     const level = m.levels[m.level];
     const figures: Record<Row, string> = {
+      protocol: m.protocol,
       clock: seconds(m.clockLatency),
       edge: seconds(m.edgeLatency),
       buffer: seconds(m.buffered),
@@ -66,6 +73,7 @@ export class StatsPanel {
       rate: `${m.playbackRate.toFixed(2)}×`,
       frames: `${m.droppedFrames} of ${m.decodedFrames}`,
       stalls: String(m.stalls),
+      sound: seconds(m.soundLag),
     };
     for (const [row, element] of this.#values) setText(element, active ? figures[row] : '–');
   }

@@ -1,5 +1,5 @@
 /**
- * Plays one broadcast on a `<video>`: opens the stream, follows the live edge, and opens it again when it
+ * Plays one broadcast over HLS: opens the stream, follows the live edge, and opens it again when it
  * fails. hls.js where Media Source Extensions are, the browser's own HLS elsewhere.
  */
 
@@ -11,19 +11,8 @@ import { LevelReader } from './level-reader';
 import { joinCodecs, sameSound } from './levels';
 import { measure, type Measurement } from './measure';
 import { isReady } from './patient-abr';
+import { record, type Phase, type Playback, type PlayerError } from './playback';
 import { StallMeter } from './stall';
-
-/** `retrying`: the stream could not be loaded and is about to be opened again. */
-export type Phase = 'idle' | 'loading' | 'playing' | 'stalled' | 'ended' | 'retrying';
-
-/** Something that went wrong while playing. `details` is hls.js's code, or the media element's error. */
-export interface PlayerError {
-  /** RFC 3339. */
-  at: string;
-  fatal: boolean;
-  details: string;
-  message: string;
-}
 
 const TICK_MS = 40;
 /** A live stream that stands still this long, in seconds, is opened again: a few segments' worth. */
@@ -36,13 +25,10 @@ const STILL_AT_THE_END = 1.5;
 const RECOVERED = 10;
 /** A level that failed is gone back to after so long, if the viewer asked for it. */
 const FORGIVEN_MS = 5000;
-const ERRORS_KEPT = 50;
 
-export class Player {
+export class HlsPlayer implements Playback {
   readonly video: HTMLVideoElement;
-  /** Why the stream cannot be loaded, while it cannot. */
   failure: PlayerError | null = null;
-  /** Recent errors, oldest first. */
   readonly errors: PlayerError[] = [];
 
   #hls: Hls | null = null;
@@ -255,12 +241,13 @@ export class Player {
   }
 
   #end(): void {
+    if (this.#address === null) return; // What plays is not ours.
     this.#phase = 'ended';
   }
 
   #hlsFailed(hls: Hls, data: ErrorData): void {
     if (hls !== this.#hls) return;
-    const error = this.#record(data.fatal, data.details, data.error.message);
+    const error = record(this.errors, data.fatal, data.details, data.error.message);
     if (!data.fatal) return;
     const now = performance.now() / 1000;
     if (data.type === ErrorTypes.MEDIA_ERROR && this.#started && now - this.#mediaErrorAt > RECOVERED) {
@@ -274,7 +261,7 @@ export class Player {
   #mediaElementFailed(): void {
     if (this.#hls || this.#address === null) return; // hls.js reports its own.
     const { error } = this.video;
-    this.#fail(this.#record(true, `mediaElementError${error?.code ?? ''}`, error?.message ?? ''));
+    this.#fail(record(this.errors, true, `mediaElementError${error?.code ?? ''}`, error?.message ?? ''));
   }
 
   #fail(error: PlayerError): void {
@@ -294,12 +281,5 @@ export class Player {
     this.#hls?.stopLoad();
     this.#reopenTimer = window.setTimeout(() => this.#load(), reopenDelay(this.#attempts));
     this.#attempts += 1;
-  }
-
-  #record(fatal: boolean, details: string, message: string): PlayerError {
-    const error = { at: new Date().toISOString(), fatal, details, message };
-    this.errors.push(error);
-    if (this.errors.length > ERRORS_KEPT) this.errors.shift();
-    return error;
   }
 }

@@ -18,6 +18,12 @@ GUESTS := $(CURDIR)/target/guests
 GUEST_TARGET := wasm32-unknown-unknown
 GUEST_CARGO := CARGO_TARGET_DIR=$(GUESTS) $(CARGO)
 
+# Other implementations of Media over QUIC, for the tests to talk to. Those that are measured beside the server are built as their users
+# run them, too.
+PEERS := moq-cli moq-pub moq-relay moq-relay-ietf moq-sub moq-test-client
+RELAYS := moq-relay moq-relay-ietf
+PEER_CARGO := $(CARGO) build --locked --manifest-path tests/peers/Cargo.toml --target-dir $(CURDIR)/target/peers --bins
+
 WEB_SOURCES := $(shell find web \( -name node_modules -o -name dist \) -prune -o -type f -print)
 # Packages with scripts of their own; what npm installed is known by the lock file it leaves.
 NODE_PACKAGES := $(patsubst %/package-lock.json,%,$(wildcard web/package-lock.json tests/package-lock.json))
@@ -26,12 +32,12 @@ NODE_MODULES := $(addsuffix /node_modules/.package-lock.json,$(NODE_PACKAGES))
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-test setup-demo setup-bench demo test lint bench plugins web clean
+.PHONY: help setup setup-test setup-demo setup-bench peers demo test lint bench plugins web clean
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: setup-test $(NODE_MODULES) ## Installs what building and testing need: apt curl, ffmpeg, chromium, nasm, cmake, g++, libsvtav1enc-dev; the wasm32 target; npm packages
+setup: setup-test peers $(NODE_MODULES) ## Installs what building and testing need: apt curl, ffmpeg, chromium, nasm, cmake, g++, libsvtav1enc-dev; the wasm32 target; npm packages; peers
 
 setup-test:
 	@scripts/setup.sh test
@@ -39,8 +45,12 @@ setup-test:
 setup-demo: ## Installs what the demo needs: apt nasm, cmake, g++, libsvtav1enc-dev; the wasm32 target
 	@scripts/setup.sh demo
 
-setup-bench: ## Installs what the benchmarks need: as setup, and apt nginx-light, wrk
+setup-bench: $(NODE_MODULES) ## Installs what the benchmarks need: as setup, and apt nginx-light, wrk; npm packages; relays
 	@scripts/setup.sh bench
+	$(PEER_CARGO) --release $(addprefix -p ,$(RELAYS))
+
+peers: setup-demo ## Builds other implementations of Media over QUIC from crates.io, for the tests to talk to, into target/peers/
+	$(PEER_CARGO) $(addprefix -p ,$(PEERS))
 
 demo: setup-demo plugins web ## Builds, and serves a live test stream on http://127.0.0.1:8080/ (ARGS="--listen ADDR")
 	$(CARGO) build $(WORKSPACE) --bin millrace

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
 import { clock, look, observe } from './observe.mjs';
+import { publishing } from './publish.mjs';
 
 const PATIENCE_MS = 30_000;
 const SAMPLE_MS = 100;
@@ -16,6 +17,8 @@ const browser = await chromium.launchPersistentContext(profile, {
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
   headless: true,
   viewport: { width: 1280, height: 900 },
+  // Playwright turns QUIC off, over which MoQ comes.
+  ignoreDefaultArgs: ['--disable-quic'],
   args: [
     '--no-sandbox',
     '--disable-gpu',
@@ -24,6 +27,9 @@ const browser = await chromium.launchPersistentContext(profile, {
     '--disable-component-update',
     '--disable-sync',
     '--autoplay-policy=no-user-gesture-required',
+    // A camera and a microphone, without anybody to ask: a moving picture and a beep a second.
+    '--use-fake-device-for-media-stream',
+    '--use-fake-ui-for-media-stream',
   ],
 });
 const page = browser.pages()[0] ?? (await browser.newPage());
@@ -38,8 +44,13 @@ page.on('framenavigated', (frame) => {
 });
 
 const commands = {
-  /** Opens a page. */
-  async open({ url }) {
+  ...publishing(page),
+
+  /** Opens a page, which plays over this protocol until another is chosen: `moq`, where it can be had, or `hls`. */
+  async open({ url, protocol = 'hls' }) {
+    await page.addInitScript((preferred) => {
+      if (!localStorage.getItem('millrace.protocol')) localStorage.setItem('millrace.protocol', preferred);
+    }, protocol);
     await page.goto(url);
     return null;
   },
@@ -47,6 +58,23 @@ const commands = {
   /** Waits until the player is in a phase, such as `playing`, and gives what it measures then. */
   async phase({ name }) {
     await page.waitForFunction((wanted) => window.millrace?.stats().phase === wanted, name, { polling: 50 });
+    return commands.state();
+  },
+
+  /** Chooses what to play over, `moq` or `hls`, with sound, and waits until it plays over that. */
+  async protocol({ name }) {
+    await page.evaluate((wanted) => {
+      window.millrace.setProtocol(wanted);
+      window.millrace.video.muted = false;
+    }, name);
+    await page.waitForFunction(
+      (wanted) => {
+        const { phase, protocol } = window.millrace.stats();
+        return phase === 'playing' && protocol.startsWith(wanted);
+      },
+      { moq: 'MoQ', hls: 'LL-HLS' }[name],
+      { polling: 50 },
+    );
     return commands.state();
   },
 
@@ -97,8 +125,7 @@ const commands = {
   /** Waits until the player offers a quality of this height, or no longer does. */
   async offers({ pixels, offered }) {
     await page.waitForFunction(
-      ([wanted, there]) =>
-        window.millrace?.stats().levels.some(({ height }) => height === wanted) === there,
+      ([wanted, there]) => window.millrace?.stats().levels.some(({ height }) => height === wanted) === there,
       [pixels, offered],
       { polling: 100 },
     );
@@ -110,17 +137,19 @@ const commands = {
     return { ...(await page.evaluate(observe)), loads, failures };
   },
 
-  /** Watches for a while: the state at the beginning and at the end, and the latencies between. */
+  /** Watches for a while: the state at the beginning and at the end, the latencies between, and how loud it was at most. */
   async watch({ seconds }) {
     const begin = await commands.state();
     const latencies = [];
+    let loudest = null;
     let now = begin;
     while (now.at - begin.at < seconds * 1000) {
       await page.waitForTimeout(SAMPLE_MS);
       now = await commands.state();
       if (now.latency !== null) latencies.push(now.latency);
+      if (now.soundLevel !== null) loudest = Math.max(loudest ?? 0, now.soundLevel);
     }
-    return { begin, end: now, latencies };
+    return { begin, end: now, latencies, loudest };
   },
 
   /** Reads the clock that is painted into the picture, so many times: the latencies from paint to screen, in milliseconds. */

@@ -5,6 +5,7 @@
 
 mod film;
 mod http;
+pub mod moq;
 mod page;
 mod playlist;
 mod plugins;
@@ -19,7 +20,7 @@ mod wait;
 
 pub use film::{Film, header_and_second};
 pub use http::{Answer, Client};
-pub use page::{Page, checked_playlists};
+pub use page::{Page, checked_playlists, read_objects, watch_with_stock_player};
 pub use playlist::{Playlist, Segment};
 pub use plugins::{misbehaving, shipped};
 pub use program::{run, run_for_errors};

@@ -94,12 +94,33 @@ impl Page {
         self.tell(json!({ "do": "watch", "seconds": seconds }))
     }
 
-    /// The middle one of the latencies, from paint to screen, that the clock in so many pictures gives. Milliseconds.
+    /// The middle one of the [latencies](Self::latencies).
     pub fn clock(&mut self, times: usize) -> f64 {
-        let answer = self.tell(json!({ "do": "clock", "times": times }));
-        let mut latencies: Vec<f64> = answer.as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
+        let mut latencies = self.latencies(times);
         latencies.sort_by(f64::total_cmp);
         latencies[latencies.len() / 2]
+    }
+
+    /// The latencies, from paint to screen, that the clock in so many pictures gives. Milliseconds.
+    pub fn latencies(&mut self, times: usize) -> Vec<f64> {
+        let answer = self.tell(json!({ "do": "clock", "times": times }));
+        answer.as_array().into_iter().flatten().filter_map(Value::as_f64).collect()
+    }
+
+    /// Chooses what to play over, `moq` or `hls`, with sound, and waits until it plays over that.
+    pub fn protocol(&mut self, name: &str) -> Value {
+        self.tell(json!({ "do": "protocol", "name": name }))
+    }
+
+    /// Opens the publish page and sends the browser's own camera and microphone to the broadcast of this name. Gives what the page says
+    /// once the server has taken it, or why it has not.
+    pub fn publish(&mut self, url: &str, name: &str, token: &str) -> Value {
+        self.tell(json!({ "do": "publish", "url": url, "name": name, "token": token }))
+    }
+
+    /// Ends publishing, and gives what the page said before.
+    pub fn unpublish(&mut self) -> Value {
+        self.tell(json!({ "do": "unpublish" }))
     }
 
     /// Leaves a picture of the page, and gives mean and standard deviation of the brightness of its video, 0 to 255.
@@ -122,6 +143,20 @@ impl Drop for Page {
 pub fn checked_playlists(url: &str) -> Value {
     let text = run("node", [script("playlists.mjs").as_os_str(), OsStr::new(url)]);
     serde_json::from_str(&text).expect("the script prints JSON")
+}
+
+/// Objects of so many groups of a track, read in a browser with @moqt/webtransport.
+pub fn read_objects(server: &str, broadcast: &str, track: &str, groups: usize) -> Value {
+    let (script, groups) = (script("objects.mjs"), groups.to_string());
+    let arguments = [script.as_os_str(), server.as_ref(), broadcast.as_ref(), track.as_ref(), groups.as_ref()];
+    serde_json::from_str(&run("node", arguments)).expect("the script prints JSON")
+}
+
+/// What the stock player of @moq/watch saw and heard of a broadcast in so many seconds.
+pub fn watch_with_stock_player(server: &str, broadcast: &str, seconds: u32) -> Value {
+    let (script, seconds) = (script("stock.mjs"), seconds.to_string());
+    let arguments = [script.as_os_str(), server.as_ref(), broadcast.as_ref(), seconds.as_ref()];
+    serde_json::from_str(&run("node", arguments)).expect("the script prints JSON")
 }
 
 fn script(name: &str) -> PathBuf {

@@ -30,16 +30,15 @@ pub struct Server {
 impl Server {
     /// `millrace serve` with this configuration.
     pub fn serve(config: &str) -> Self {
-        Self::start("serve", config)
+        Self::start("serve", config, Turn::take())
     }
 
     /// `millrace demo` with this configuration.
     pub fn demo(config: &str) -> Self {
-        Self::start("demo", config)
+        Self::start("demo", config, Turn::take())
     }
 
-    fn start(mode: &str, config: &str) -> Self {
-        let turn = Turn::take();
+    fn start(mode: &str, config: &str, turn: Turn) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the configuration");
         let file = folder.path().join("millrace.toml");
         std::fs::write(&file, config).expect("the configuration can be written");
@@ -83,6 +82,16 @@ impl Server {
     /// The address of a path, which begins with a slash.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.origin)
+    }
+
+    /// Where Media over QUIC is spoken: beside HTTP, on the port of the same number.
+    pub fn moq(&self) -> String {
+        format!("https://{}", self.address())
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Host and port.

@@ -50,19 +50,19 @@ impl Film {
         })
     }
 
-    /// Pictures alone, encoded as they come: none waits for another.
+    /// Pictures alone, encoded as they come: none waits for another. Every sixtieth is a keyframe, and no other.
     pub(crate) fn immediate() -> anyhow::Result<Track> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("immediate.mp4");
         let source = format!("testsrc2=size=1280x720:rate={FRAME_RATE}:duration={SECONDS},noise=alls=6:allf=t+u");
         let input = ["-v", "error", "-nostdin", "-f", "lavfi", "-i", &source];
         let flags = "+cmaf+empty_moov+default_base_moof+frag_every_frame";
-        let video =
-            ["-c:v", "libx264", "-preset", "superfast", "-tune", "zerolatency", "-pix_fmt", "yuv420p", "-g", "60"];
+        let groups = ["-pix_fmt", "yuv420p", "-g", "60", "-sc_threshold", "0"];
+        let video = ["-c:v", "libx264", "-preset", "superfast", "-tune", "zerolatency"];
         let rate = ["-b:v", "2400k", "-maxrate", "2400k", "-bufsize", "1200k", "-movflags", flags];
         millrace_tests::run(
             "ffmpeg",
-            [&input[..], &video, &rate, &[path.to_str().expect("the path is text")]].concat(),
+            [&input[..], &video, &groups, &rate, &[path.to_str().expect("the path is text")]].concat(),
         );
         Track::read(std::fs::read(&path)?.into(), FRAME_RATE.into())
     }

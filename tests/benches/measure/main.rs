@@ -7,7 +7,9 @@ mod arrival;
 mod beside;
 mod capture;
 mod cpu;
+mod fanout;
 mod film;
+mod glass;
 mod ladder;
 mod parts;
 mod plugin;
@@ -30,7 +32,7 @@ struct Measurement {
     run: fn(&mut Setting) -> anyhow::Result<Vec<Row>>,
 }
 
-const MEASUREMENTS: [Measurement; 6] = [
+const MEASUREMENTS: [Measurement; 8] = [
     Measurement { name: "plugin", about: "a plugin's pass on a fragment", run: |_| plugin::measure() },
     Measurement { name: "parts", about: "HLS parts from memory, beside nginx", run: |all| parts::measure(all.film()?) },
     Measurement {
@@ -44,6 +46,8 @@ const MEASUREMENTS: [Measurement; 6] = [
         run: |_| capture::measure(),
     },
     Measurement { name: "ladder", about: "the ladder's CPU time", run: |all| ladder::measure(all.film()?) },
+    Measurement { name: "fanout", about: "Media over QUIC to many, beside relays", run: |_| fanout::measure() },
+    Measurement { name: "glass", about: "from paint to screen, over QUIC and over HLS", run: |_| glass::measure() },
     Measurement { name: "beside", about: "the ladder beside ffmpeg", run: |all| beside::measure(all.film()?) },
 ];
 

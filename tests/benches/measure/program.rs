@@ -87,6 +87,11 @@ impl Program {
         self.address
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The CPU time it has taken so far.
     pub(crate) fn cpu_time(&self) -> anyhow::Result<Duration> {
         cpu::of_process(self.child.id())

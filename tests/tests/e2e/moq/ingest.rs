@@ -1,0 +1,116 @@
+//! What others publish becomes a broadcast like any other.
+
+use std::thread;
+
+use millrace_tests::moq::Peer;
+use millrace_tests::{Film, Form, Playlist, Publisher, Server, moments, packets, until};
+
+use super::{AAC_DELAY, CONFIG, IN_STEP, SECONDS, expect_whole, wait_for_rung, wait_for_three_segments};
+
+#[test]
+fn moq_pub_announces_and_is_played_over_hls() {
+    let server = Server::serve(CONFIG);
+    let film = Film::new();
+    let publisher = Peer::publishing("moq-pub", ["--name", "live/me", "--tls-disable-verify", &server.moq()], &film);
+    played_over_hls(&server);
+    drop(publisher);
+    server.stop();
+}
+
+#[test]
+fn moq_pub_pushes_its_tracks_and_is_played_over_hls() {
+    let server = Server::serve(CONFIG);
+    let film = Film::new();
+    let url = server.moq();
+    let arguments = ["--publish", "--name", "live/me", "--tls-disable-verify", &url];
+    let publisher = Peer::publishing("moq-pub", arguments, &film);
+    played_over_hls(&server);
+    drop(publisher);
+    server.stop();
+}
+
+#[test]
+fn the_moq_command_publishes_and_is_played_over_hls() {
+    let server = Server::serve(CONFIG);
+    let film = Film::new();
+    let publisher = Peer::publishing("moq", import(&server.moq()), &film);
+    played_over_hls(&server);
+    drop(publisher);
+    server.stop();
+}
+
+/// The arguments with which `moq` publishes.
+fn import(url: &str) -> [&str; 7] {
+    ["--connect", url, "--connect-tls-insecure", "--broadcast", "live/me", "import", "fmp4"]
+}
+
+/// Reads the source with its rung, and the rung's own view, as a player does.
+fn played_over_hls(server: &Server) {
+    wait_for_rung(server, "live/me");
+    wait_for_three_segments(server, "live/me");
+    let (whole, view) = (server.url("/hls/live/me/master.m3u8"), server.url("/hls/live/me/240p/master.m3u8"));
+    thread::scope(|scope| {
+        let seen = scope.spawn(|| moments(&view, 0, SECONDS));
+        for (url, tracks) in [(&whole, 3), (&view, 2)] {
+            let streams = packets(url, SECONDS);
+            assert_eq!(streams.len(), tracks, "{url} has other tracks than expected");
+            for (number, packets) in &streams {
+                expect_whole(&format!("{url}, stream {number}"), packets, SECONDS - 1);
+            }
+        }
+        let skew = seen.join().expect("it can be decoded").skew();
+        println!("sound is {:.1} ms behind the picture", skew * 1000.0);
+        assert!((skew - AAC_DELAY).abs() < IN_STEP, "sound is {skew} s behind the picture");
+    });
+}
+
+#[test]
+fn a_publisher_who_breaks_off_inside_a_group_may_return() {
+    let server = Server::serve(CONFIG);
+    let film = Film::new();
+    let first = Peer::publishing("moq", import(&server.moq()), &film);
+    wait_for_rung(&server, "live/me");
+    wait_for_three_segments(&server, "live/me");
+    first.kill();
+    until("it waits", || (server.broadcast("live/me")?["state"] == "waiting").then_some(()));
+
+    let second = Peer::publishing("moq", import(&server.moq()), &film);
+    until("the broadcast goes on behind a discontinuity", || {
+        let playlist = Playlist::parse(&server.text("/hls/live/me/240p/playlist.m3u8"));
+        let breaks = playlist.segments.iter().filter(|segment| segment.discontinuity).count();
+        let goes_on = playlist.segments.last().is_some_and(|last| !last.discontinuity);
+        (breaks == 1 && goes_on).then_some(())
+    });
+    drop(second);
+    server.stop();
+}
+
+#[test]
+fn a_name_that_is_live_is_refused() {
+    let server = Server::serve(CONFIG);
+    let film = Film::new();
+    let healthy = Publisher::start(&server, Form::Endless, &film, "live/me", "");
+    wait_for_rung(&server, "live/me");
+    let mut second = Peer::publishing("moq-pub", ["--name", "live/me", "--tls-disable-verify", &server.moq()], &film);
+    let end = until("it is refused", || second.ended());
+    assert!(!end.success(), "it ended with {end}:\n{}", second.log());
+    wait_for_three_segments(&server, "live/me");
+    assert_eq!(server.broadcast("live/me").expect("it is listed")["state"], "live");
+    healthy.finish();
+    server.stop();
+}
+
+#[test]
+fn a_token_is_asked_for_where_the_configuration_says_so() {
+    let server = Server::serve("[ingest]\npublish_token = \"to-be-or-not\"\n");
+    let film = Film::new();
+    let mut without = Peer::publishing("moq-pub", ["--name", "live/a", "--tls-disable-verify", &server.moq()], &film);
+    let end = until("it is refused", || without.ended());
+    assert!(!end.success(), "it ended with {end}:\n{}", without.log());
+    let url = format!("{}/?token=to-be-or-not", server.moq());
+    let with = Peer::publishing("moq-pub", ["--name", "live/b", "--tls-disable-verify", &url], &film);
+    server.track("live/b", |track| track["name"] == "video" && !track["width"].is_null());
+    assert!(server.broadcast("live/a").is_none(), "it was published without a token");
+    drop(with);
+    server.stop();
+}

@@ -22,6 +22,8 @@ use super::source::Source;
 const AGAIN: Duration = Duration::from_millis(500);
 /// How often a broadcast is looked at for silence, at the least.
 const LOOK: Duration = Duration::from_millis(500);
+/// How long another catalog is waited for once there is one of the older format.
+const FULLER: Duration = Duration::from_secs(1);
 /// How long the header of a track may take that is a track of its own.
 const HEADER: Duration = Duration::from_secs(10);
 
@@ -415,7 +417,8 @@ impl CatalogTrack {
     }
 }
 
-/// Looks for a catalog in all formats at once. The first that comes counts; a format whose first object is none is given up.
+/// Looks for a catalog in all formats at once. The first that comes counts, but that the older format may leave out what others have:
+/// those are waited for a little longer. A format whose first object is none is given up.
 async fn first_catalog(remote: &Remote, limit: usize) -> Result<(CatalogTrack, Catalog), String> {
     let look = |format| async move {
         let mut track = CatalogTrack::new(remote.clone(), format, limit);
@@ -425,15 +428,17 @@ async fn first_catalog(remote: &Remote, limit: usize) -> Result<(CatalogTrack, C
         }
     };
     let mut looking: FuturesUnordered<_> = Format::ALL.into_iter().map(look).collect();
-    let mut reasons = Vec::new();
-    while let Some(found) = looking.next().await {
-        match found {
-            Ok(found) => return Ok(found),
-            Err(reason) => {
+    let (mut reasons, mut older) = (Vec::new(), None);
+    loop {
+        let patience = if older.is_some() { FULLER } else { Duration::MAX };
+        match tokio::time::timeout(patience, looking.next()).await {
+            Ok(Some(Ok((track, catalog)))) if track.format == Format::Older => older = Some((track, catalog)),
+            Ok(Some(Ok(found))) => return Ok(found),
+            Ok(Some(Err(reason))) => {
                 tracing::warn!(reason, "a catalog cannot be read");
                 reasons.push(reason);
             }
+            Ok(None) | Err(_) => return older.ok_or_else(|| reasons.join("; ")),
         }
     }
-    Err(reasons.join("; "))
 }

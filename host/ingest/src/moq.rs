@@ -12,8 +12,9 @@
 //!
 //! **Catalogs.** MSF in the track `catalog` (drafts 00 and 01, with their changes), hang's in `catalog.json` (with merge patches, as
 //! `moq-json` writes them; not the compressed `catalog.json.z`), and moq-pub's older format in `.catalog` (whole catalogs only). All
-//! are looked for at once, and the first that comes counts. One that cannot be read, or is too long, is passed over; where the first
-//! object of all three cannot be read, the broadcast is given up. What a catalog no longer has ends; what it describes otherwise
+//! are looked for at once, and the first that comes counts, but that the others are waited for a second longer than the older one, which
+//! may leave out the sound. One that cannot be read, or is too long, is passed over; where the first object of all three cannot be read,
+//! the broadcast is given up. What a catalog no longer has ends; what it describes otherwise
 //! begins a new epoch.
 //!
 //! **Containers.** CMAF, an object being one or more whole chunks, with its header in the catalog, in a track of its own (moq-pub's

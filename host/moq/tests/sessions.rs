@@ -1,6 +1,6 @@
 //! An endpoint and clients of it, on the loopback interface.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use millrace_moq::negotiate::Protocol;
 use millrace_moq::{AcceptError, Certificates, Client, ConnectError, Endpoint, Limits, Session, Stack, Trust};
@@ -112,4 +112,63 @@ async fn one_connection_more_than_there_may_be_is_refused() {
     drop((first, held));
     let (third, connected) = tokio::join!(accept(), client.connect(&url));
     assert!(third.is_ok() && connected.is_ok(), "its place is free again");
+}
+
+#[tokio::test]
+async fn clients_whose_address_is_asked_for_first_are_met_too() {
+    let (endpoint, trust, port) = endpoint(Limits { max_connections: 2, ..Limits::default() });
+    let client = Client::new(trust, Limits::default()).unwrap();
+    let url = format!("https://127.0.0.1:{port}/").parse().unwrap();
+    let mut held = Vec::new();
+    // Before the second, half of the places are taken.
+    for _ in 0..2 {
+        let accept = async { endpoint.accept().await.unwrap().session().await.unwrap() };
+        let (served, connected) = tokio::join!(accept, client.connect(&url));
+        held.push((served, connected.unwrap()));
+    }
+}
+
+/// A client's side of a session in which the server reads nothing, and the server's.
+async fn unread(limits: Limits) -> (impl Sized, Session) {
+    let (endpoint, trust, port) = endpoint(limits);
+    let client = Client::new(trust, Limits::default()).unwrap();
+    let url = format!("https://127.0.0.1:{port}/").parse().unwrap();
+    let accept = async { endpoint.accept().await.unwrap().session().await.unwrap() };
+    let (served, connected) = tokio::join!(accept, client.connect(&url));
+    ((served, client, endpoint), connected.unwrap())
+}
+
+/// Long enough for whatever can be done.
+const SOON: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn a_client_sends_no_more_than_the_server_would_read() {
+    let (window, of_stream) = (64 << 10, 16 << 10);
+    let limits = Limits { receive_window: window, stream_receive_window: of_stream, ..Limits::default() };
+    let (_server, client) = unread(limits).await;
+    let Stack::Net(transport) = client.stack else { panic!("another stack") };
+    let (mut streams, mut sent) = (Vec::new(), 0);
+    while let Ok(stream) = tokio::time::timeout(SOON, transport.open_uni()).await {
+        let (mut stream, mut of_this) = (stream.unwrap(), 0);
+        while let Ok(written) = tokio::time::timeout(SOON, stream.write(&[0; 4096])).await {
+            of_this += written.unwrap();
+        }
+        assert!(of_this <= of_stream as usize, "{of_this} bytes were taken of one stream");
+        sent += of_this;
+        streams.push(stream);
+    }
+    assert!(sent > window as usize / 2 && sent <= window as usize, "{sent} bytes were taken");
+}
+
+#[tokio::test]
+async fn a_client_opens_no_more_streams_than_it_may() {
+    let (_server, client) = unread(Limits { max_streams: 16, ..Limits::default() }).await;
+    let Stack::Net(transport) = client.stack else { panic!("another stack") };
+    let mut streams = Vec::new();
+    while let Ok(stream) = tokio::time::timeout(SOON, transport.open_uni()).await {
+        streams.push(stream.unwrap());
+        assert!(streams.len() <= 16, "one stream more than there may be");
+    }
+    // HTTP/3 has a few of them.
+    assert!(streams.len() > 8, "some of them: {}", streams.len());
 }

@@ -1,39 +1,20 @@
 // Drives Chromium for the tests: reads a command a line, as JSON, from its standard input, and answers each with a line of JSON,
 // `{"ok": …}` or `{"error": …}`. The browser lives as long as the input does.
 
-import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { chromium } from 'playwright-core';
+import { launch } from './chromium.mjs';
 import { clock, look, observe } from './observe.mjs';
 import { publishing } from './publish.mjs';
 
-const PATIENCE_MS = 30_000;
 const SAMPLE_MS = 100;
 
-const profile = mkdtempSync(join(tmpdir(), 'millrace-browser-'));
-const browser = await chromium.launchPersistentContext(profile, {
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  headless: true,
-  viewport: { width: 1280, height: 900 },
-  // Playwright turns QUIC off, over which MoQ comes.
-  ignoreDefaultArgs: ['--disable-quic'],
-  args: [
-    '--no-sandbox',
-    '--disable-gpu',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-    '--autoplay-policy=no-user-gesture-required',
-    // A camera and a microphone, without anybody to ask: a moving picture and a beep a second.
-    '--use-fake-device-for-media-stream',
-    '--use-fake-ui-for-media-stream',
-  ],
-});
-const page = browser.pages()[0] ?? (await browser.newPage());
-page.setDefaultTimeout(PATIENCE_MS);
+const { browser, page, close } = await launch(
+  // A camera and a microphone, without anybody to ask: a moving picture and a beep a second.
+  '--use-fake-device-for-media-stream',
+  '--use-fake-ui-for-media-stream',
+);
 
 const failures = [];
 let loads = 0;
@@ -185,5 +166,4 @@ for await (const line of createInterface({ input: process.stdin })) {
   }
   process.stdout.write(`${JSON.stringify(answer)}\n`);
 }
-await browser.close();
-rmSync(profile, { recursive: true, force: true });
+await close();

@@ -1,27 +1,17 @@
 // Reads objects of a track in Chromium with @moqt/webtransport, and prints them as JSON: their groups, numbers, sizes, and the name of the
 // box that each begins with. Arguments: the server's address, the broadcast, the track, and how many groups to read.
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { chromium } from 'playwright-core';
+import { launch } from './chromium.mjs';
 
 const PATIENCE_MS = 30_000;
 
 const [origin, broadcast, track, groups] = process.argv.slice(2);
 const library = join(import.meta.dirname, '../node_modules/@moqt/webtransport/dist/browser/index.global.js');
 
-const profile = mkdtempSync(join(tmpdir(), 'millrace-objects-'));
-const browser = await chromium.launchPersistentContext(profile, {
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  headless: true,
-  // Playwright's own choice, with which there is no WebTransport.
-  ignoreDefaultArgs: ['--disable-quic'],
-  args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'],
-});
+const { page, close } = await launch();
 try {
-  const page = browser.pages()[0] ?? (await browser.newPage());
-  page.setDefaultTimeout(PATIENCE_MS);
   // Any page of the server's: what is asked for is its hash, and a secure context.
   await page.goto(`${origin}/certificate.sha256`);
   await page.evaluate(`${readFileSync(library, 'utf8')}\nwindow.MoqtWebTransport = MoqtWebTransport;`);
@@ -31,8 +21,7 @@ try {
   });
   console.log(JSON.stringify(await Promise.race([read, late])));
 } finally {
-  await browser.close();
-  rmSync(profile, { recursive: true, force: true });
+  await close();
 }
 
 /** Runs in the page. Objects of so many groups, behind the one in which it joined. */

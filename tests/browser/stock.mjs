@@ -2,14 +2,10 @@
 // server's address, the broadcast, and how many seconds to watch.
 
 import { createServer } from 'node:http';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { build } from 'esbuild';
-import { chromium } from 'playwright-core';
+import { launch } from './chromium.mjs';
 import { look } from './observe.mjs';
 
-const PATIENCE_MS = 30_000;
 const SAMPLE_MS = 100;
 
 const [origin, broadcast, seconds] = process.argv.slice(2);
@@ -32,24 +28,8 @@ const site = createServer((request, response) => {
 });
 await new Promise((listening) => site.listen(0, '127.0.0.1', listening));
 
-const profile = mkdtempSync(join(tmpdir(), 'millrace-stock-'));
-const browser = await chromium.launchPersistentContext(profile, {
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  headless: true,
-  viewport: { width: 1280, height: 900 },
-  // Playwright's own choice, with which there is no WebTransport.
-  ignoreDefaultArgs: ['--disable-quic'],
-  args: [
-    '--no-sandbox',
-    '--disable-gpu',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--autoplay-policy=no-user-gesture-required',
-  ],
-});
+const { browser, page, close } = await launch();
 try {
-  const page = browser.pages()[0] ?? (await browser.newPage());
-  page.setDefaultTimeout(PATIENCE_MS);
   const failures = [];
   page.on('pageerror', (error) => failures.push(String(error)));
   await page.goto(`http://127.0.0.1:${site.address().port}/`);
@@ -73,9 +53,8 @@ try {
   const picture = await reader.evaluate(look, canvas.toString('base64'));
   console.log(JSON.stringify({ begin, end: now, loudest, stalls, picture, failures }));
 } finally {
-  await browser.close();
+  await close();
   site.close();
-  rmSync(profile, { recursive: true, force: true });
 }
 
 /** Runs in the page: taps the sound. */

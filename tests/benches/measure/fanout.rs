@@ -97,6 +97,12 @@ pub(crate) fn measure() -> anyhow::Result<Vec<Row>> {
             goal: Goal::RatioAtLeast(1.0),
         },
         Compared {
+            what: format!("{subscribers} subscribers: delivery of an object, median"),
+            of: |round| median(&round.delays),
+            unit: "ms",
+            goal: Goal::RatioAtMost(1.0),
+        },
+        Compared {
             what: format!("{subscribers} subscribers: delivery of an object, p99"),
             of: |round| percentile(&round.delays, 0.99),
             unit: "ms",

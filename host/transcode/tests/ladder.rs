@@ -110,7 +110,8 @@ async fn what_was_derived_is_not_transcoded_again() {
         vec![ladder(&[rendition("a", 160, 90), rendition("b", 80, 46)])],
     );
     let mut source = Source::new(&bus);
-    source.write(20);
+    // Both encoders are at work before the source has a second group, as on any live source.
+    source.write(9);
     track(&source, "a").await;
     track(&source, "b").await;
     let keys: Vec<_> = runner.stats().into_iter().map(|(key, _)| (key.track.to_string(), key.rendition)).collect();

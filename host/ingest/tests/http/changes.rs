@@ -181,6 +181,7 @@ async fn set_anew(seconds: i64) {
 
     assert!(stage::within(healthy.wait_with_output()).await.unwrap().status.success());
     let broadcast = stage.broadcast("live/healthy").await;
+    stage.until_gone(&broadcast).await;
     stage::same(&stage::sound(&broadcast, "video").1, &file, "v");
     stage::same(&stage::sound(&broadcast, "audio").1, &file, "a");
 }

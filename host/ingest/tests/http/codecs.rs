@@ -1,6 +1,5 @@
 //! Pictures in HEVC and AV1 become broadcasts that say so.
 
-use millrace_media::broadcast::State;
 use millrace_media::track::Kind;
 
 use crate::stage::{self, Stage};
@@ -20,7 +19,7 @@ async fn pushed(encoder: &str, form: &str, file: &str, codec: &str) {
     let options = format!("-t 2 {encoder} -pix_fmt yuv420p -g 25 -c:a aac {form}");
     stage.push_all(source, &options, &format!("live/me/{file}")).await;
     let broadcast = stage.broadcast("live/me").await;
-    stage.until_state(&broadcast, |state| state != State::Live).await;
+    stage.until_gone(&broadcast).await;
     let (video, pictures) = stage::sound(&broadcast, "video");
     let info = video.info().unwrap();
     assert_eq!((info.codec.as_str(), info.format.size()), (codec, Some((320, 180))));

@@ -61,7 +61,9 @@ async fn an_endless_request_without_a_file_name() {
     let stage = Stage::new().await;
     let file = stage::file("aac");
     stage.push_all(&format!("-i {file}"), ENDLESS, "live/me").await;
-    check(&stage.broadcast("live/me").await, &file, "mp4a.40.2");
+    let broadcast = stage.broadcast("live/me").await;
+    stage.until_gone(&broadcast).await;
+    check(&broadcast, &file, "mp4a.40.2");
 }
 
 async fn smooth(options: &str, path: &str, name: &str) {
@@ -96,7 +98,9 @@ async fn streams_of_one_publisher_on_connections_of_their_own() {
     let video = stage.push_all(&source, &video, "live.isml/Streams(video.cmfv)");
     let audio = stage.push_all(&source, &audio, "live.isml/Streams%28audio.cmfa%29");
     tokio::join!(video, audio);
-    check(&stage.broadcast("live").await, &file, "mp4a.40.2");
+    let broadcast = stage.broadcast("live").await;
+    stage.until_gone(&broadcast).await;
+    check(&broadcast, &file, "mp4a.40.2");
 }
 
 async fn dash(options: &str) {

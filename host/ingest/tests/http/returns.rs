@@ -50,6 +50,7 @@ async fn killed_and_back(options: &str, path: &str) {
     assert_eq!(broadcast.state(), State::Live);
     assert_eq!(broadcast.tracks().len(), 2);
     assert!(stage::within(second.wait_with_output()).await.unwrap().status.success());
+    stage.until_gone(&broadcast).await;
     let again: Vec<_> =
         broadcast.track("video").unwrap().held().into_iter().filter(|fragment| fragment.place().epoch.0 == 1).collect();
     stage::same(&again, &file, "v");
@@ -76,7 +77,7 @@ async fn only_one(first: (&str, &str), second: (&str, &str), probe: &str) {
     let (status, text) = stage.put(probe, &stage::one_second().0).await;
     assert!(status == 409 && text.contains("live/me has a publisher"), "{status} {text}");
     assert!(stage::within(one.wait_with_output()).await.unwrap().status.success());
-    stage.until_state(&broadcast, |state| state != State::Live).await;
+    stage.until_gone(&broadcast).await;
     other.kill().await.unwrap();
     for (name, stream) in [("video", "v"), ("audio", "a")] {
         let (_, fragments) = stage::sound(&broadcast, name);

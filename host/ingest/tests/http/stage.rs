@@ -88,6 +88,11 @@ impl Stage {
         .await
     }
 
+    /// Waits until the publisher has gone. ffmpeg waits for no answer: when it ends, the server may still be reading what it sent.
+    pub(crate) async fn until_gone(&self, broadcast: &Broadcast) {
+        self.until_state(broadcast, |state| state != State::Live).await;
+    }
+
     pub(crate) async fn until_state(&self, broadcast: &Broadcast, wanted: impl Fn(State) -> bool) {
         self.until(|| wanted(broadcast.state()).then_some(())).await;
     }

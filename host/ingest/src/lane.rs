@@ -189,6 +189,14 @@ impl Lane {
         }
     }
 
+    /// Nothing more comes of the group that is being written.
+    pub(crate) fn end_group(&mut self) {
+        // Groups of sound begin where those of pictures do, whatever the publisher's are.
+        if self.kind == Kind::Video {
+            self.producer.end_group();
+        }
+    }
+
     /// Ends the track: nothing more comes of it.
     pub(crate) fn finish(mut self) {
         self.flush();

@@ -295,6 +295,7 @@ impl SourceDecoder {
                     jobs.push(Job::Fragment(fragment));
                 }
                 Next::Ready(Event::Gap { .. }) => jobs.push(Job::Gap(None)),
+                Next::Ready(Event::GroupEnd) => {}
                 Next::Pending | Next::Ended => break,
             }
         }

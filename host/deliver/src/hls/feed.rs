@@ -201,7 +201,7 @@ async fn follow(feed: Arc<Feed>, broadcast: Broadcast, mut consumer: Consumer, l
                             }
                             continue;
                         }
-                        Some(Event::Gap { .. }) => continue,
+                        Some(Event::Gap { .. } | Event::GroupEnd) => continue,
                         None => consumer.next().await,
                     }
                 }
@@ -254,6 +254,8 @@ fn take(playlist: &mut MediaPlaylist, held: &mut Held, event: Event, reach: Opti
             release(playlist, held, None, broadcast);
             playlist.skip();
         }
+        // A segment may have several groups.
+        Event::GroupEnd => {}
     }
 }
 

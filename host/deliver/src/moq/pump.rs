@@ -93,6 +93,12 @@ impl<S: Sink> Pump<S> {
                 }
                 Ok(())
             }
+            Event::GroupEnd => {
+                if let Some((_, group)) = self.open.take() {
+                    self.sink.finish(group);
+                }
+                Ok(())
+            }
         }
     }
 

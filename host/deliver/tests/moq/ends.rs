@@ -27,6 +27,27 @@ async fn numbers_rise_when_a_publisher_comes_back_and_the_subscriptions_go_on() 
 }
 
 #[tokio::test]
+async fn the_end_of_a_group_is_passed_on_before_the_next_begins() {
+    let mut source = Source::new();
+    source.pictures(3);
+    let server = Server::new(source.bus.clone());
+    let (mut transport, net) = (server.transport().await, server.net().await);
+    let mut first = transport.subscribe(NAME, "video").await.unwrap();
+    let mut second = net.subscribe(NAME, "video").await.unwrap();
+    let (mut first_group, mut second_group) =
+        (first.group().await.unwrap(), second.recv_group().await.unwrap().unwrap());
+    source.video.as_mut().unwrap().producer.end_group();
+    let mut counts = [0, 0];
+    while first_group.read_next().await.unwrap().is_some() {
+        counts[0] += 1;
+    }
+    while object(&mut second_group).await.is_some() {
+        counts[1] += 1;
+    }
+    assert_eq!(counts, [3, 3]);
+}
+
+#[tokio::test]
 async fn the_tracks_and_catalogs_of_a_broadcast_end_with_it() {
     let mut source = Source::new();
     source.pictures(3);

@@ -269,7 +269,7 @@ async fn first_object(remote: &Remote, track: &str, bounds: Bounds) -> Result<Ve
     loop {
         match reading.next().await.map_err(|error| format!("its header in the track {track}: {error}"))? {
             Step::Object { payload, .. } => return Ok(payload.slices().concat()),
-            Step::Cut => {}
+            Step::Cut | Step::End => {}
         }
     }
 }
@@ -347,6 +347,12 @@ async fn pass_on(reading: &mut Reading, source: &Source, name: &str, container: 
                 source.lost(name);
                 kept
             }
+            Ok(Step::End) => {
+                if !container.keeps_back() {
+                    source.end_group(name);
+                }
+                Ok(())
+            }
             Err(end) => return TrackGivenUp::Bounds(end),
         };
         if let Err(refusal) = written {
@@ -391,6 +397,7 @@ impl CatalogTrack {
                     return self.reader.read(first, &payload).map_err(|error| error.to_string());
                 }
                 Ok(Step::Cut) => self.reader.lost(),
+                Ok(Step::End) => {}
                 Err(End::TooLarge(error)) => {
                     self.reader.lost();
                     return Err(error.to_string());

@@ -114,6 +114,11 @@ impl Container {
         }
     }
 
+    /// True where what has come last is not whole before more comes: how long a frame lasts is known with the next one.
+    pub(super) fn keeps_back(&self) -> bool {
+        matches!(self, Self::Frames(_))
+    }
+
     /// Something is missing: gives what was kept back.
     pub(super) fn cut(&mut self) -> Option<Piece> {
         match self {

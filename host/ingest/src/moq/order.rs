@@ -44,6 +44,8 @@ pub(super) enum Step {
     Object { first: bool, payload: Payload },
     /// Something is missing before what comes next.
     Cut,
+    /// What comes next is in another group. Only said where it is known before that has begun.
+    End,
 }
 
 /// See the [module](self).
@@ -60,6 +62,8 @@ pub(super) struct Order {
     /// Bytes that wait for their turn.
     waiting: u64,
     max_waiting: u64,
+    /// Whether each of the groups so far came in one stream: then the end of a stream is the end of its group. Unknown at first.
+    in_one_stream: Option<bool>,
 }
 
 #[derive(Debug)]
@@ -67,8 +71,12 @@ struct Group {
     /// The object that is due.
     next: u64,
     waiting: BTreeMap<u64, Payload>,
+    /// Streams that have brought some of it.
+    streams: usize,
     /// Streams that may bring more of it.
     open: usize,
+    /// Its end has been said.
+    ended: bool,
     /// A stream of it broke off.
     broken: bool,
     /// The rest of it is dropped.
@@ -101,7 +109,16 @@ impl Order {
     /// For a track that is read from `start` on. At most `max_waiting` bytes wait for what is missing.
     pub(super) fn new(start: Start, max_waiting: u64) -> Self {
         let settles = if start == Start::Anywhere { SETTLES } else { Duration::ZERO };
-        Self { groups: BTreeMap::new(), current: None, start, settles, began: None, waiting: 0, max_waiting }
+        Self {
+            groups: BTreeMap::new(),
+            current: None,
+            start,
+            settles,
+            began: None,
+            waiting: 0,
+            max_waiting,
+            in_one_stream: None,
+        }
     }
 
     /// A stream of a group begins. False where the group is over.
@@ -109,7 +126,9 @@ impl Order {
         if self.is_over(group) {
             return false;
         }
-        self.group(group, now).open += 1;
+        let group = self.group(group, now);
+        group.streams += 1;
+        group.open += 1;
         true
     }
 
@@ -186,6 +205,10 @@ impl Order {
                     self.waiting -= dropped;
                     return Some(Step::Cut);
                 }
+                None if group.is_whole() && !group.ended && group.streams == 1 && self.in_one_stream == Some(true) => {
+                    group.ended = true;
+                    return Some(Step::End);
+                }
                 _ => return None,
             }
         }
@@ -228,7 +251,9 @@ impl Order {
         self.groups.entry(number).or_insert_with(|| Group {
             next: 0,
             waiting: BTreeMap::new(),
+            streams: 0,
             open: 0,
+            ended: false,
             broken: false,
             cut: false,
             began: now,
@@ -274,6 +299,9 @@ impl Order {
 
     fn leave(&mut self, number: u64) {
         if let Some(group) = self.groups.remove(&number) {
+            if group.streams > 0 {
+                self.in_one_stream = Some(self.in_one_stream.unwrap_or(true) && group.streams == 1);
+            }
             self.waiting -= group.waiting.values().map(cost).sum::<u64>();
         }
     }
@@ -304,6 +332,7 @@ mod tests {
         let text = |step| match step {
             Step::Object { payload, .. } => String::from_utf8(payload.slices().concat()).unwrap(),
             Step::Cut => "cut".to_owned(),
+            Step::End => "end".to_owned(),
         };
         std::iter::from_fn(|| order.step(now)).map(text).collect()
     }
@@ -339,6 +368,27 @@ mod tests {
             order.close(0, false);
         }
         assert_eq!(steps(&mut order, NOW), ["0.0", "0.1", "0.2", "0.3"]);
+    }
+
+    #[test]
+    fn a_stream_ends_its_group_once_another_group_has_come_in_one() {
+        let mut order = order(Start::Group);
+        let whole = |order: &mut Order, group| {
+            order.open(group, NOW);
+            push(order, &[(group, 0)]);
+            order.close(group, false);
+            steps(order, NOW)
+        };
+        assert_eq!(whole(&mut order, 0), ["0.0"], "more of it may come in another stream");
+        assert_eq!(whole(&mut order, 1), ["1.0", "end"]);
+        assert_eq!(steps(&mut order, NOW), [""; 0]);
+        assert_eq!(whole(&mut order, 2), ["2.0", "end"]);
+        order.open(2, NOW);
+        push(&mut order, &[(2, 1)]);
+        order.close(2, false);
+        assert_eq!(steps(&mut order, NOW), ["2.1"]);
+        assert_eq!(whole(&mut order, 3), ["3.0"], "from then on it is not relied on");
+        assert_eq!(whole(&mut order, 4), ["4.0"]);
     }
 
     #[test]

@@ -148,6 +148,11 @@ impl Source {
         self.state().tracks_of(name).for_each(|track| track.lane.lost());
     }
 
+    /// Nothing more comes of the group of a track that is being written.
+    pub(super) fn end_group(&self, name: &str) {
+        self.state().tracks_of(name).for_each(|track| track.lane.end_group());
+    }
+
     /// Nothing more comes of a track.
     pub(super) fn end(&self, name: &str) {
         let mut state = self.state();

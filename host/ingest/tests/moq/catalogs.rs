@@ -46,6 +46,7 @@ async fn hang_and_cmaf_through_moq_net() {
     let broadcast = stage.broadcast("live/me").await;
     let (v, a) = (video.bytes(), audio.bytes());
     assert_eq!(stage.samples(&broadcast, "video", v.len()).await, v);
+    stage.group_end(&broadcast, "video").await;
     // Sound waits for the rest of its last chunk.
     let held = stage.samples(&broadcast, "audio", a.len() - 4).await;
     assert_eq!(held, a[..held.len()]);
@@ -68,6 +69,7 @@ async fn msf_and_cmaf_through_moq_transport() {
     let broadcast = stage.broadcast("live/me").await;
     let v = video.bytes();
     assert_eq!(stage.samples(&broadcast, "video", v.len()).await, v);
+    stage.group_end(&broadcast, "video").await;
     stage.fragments(&broadcast, "audio", 100).await;
 }
 

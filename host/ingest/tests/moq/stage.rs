@@ -131,6 +131,13 @@ impl Stage {
         .await;
         fragments
     }
+
+    /// Waits until it is known that the newest group of a track is complete.
+    pub(crate) async fn group_end(&self, broadcast: &Broadcast, track: &str) {
+        use millrace_media::track::{Event, Start};
+        let mut consumer = broadcast.track(track).unwrap().subscribe(Start::NewestGroup);
+        within(async { while !matches!(consumer.next().await.expect("the track goes on"), Event::GroupEnd) {} }).await;
+    }
 }
 
 /// As the server does it.

@@ -33,6 +33,8 @@ pub enum Event {
         /// Where it goes on.
         next: Group,
     },
+    /// Nothing more comes of the group that the last fragment is in. Not every group's end is known before the next one begins.
+    GroupEnd,
 }
 
 /// What [`Consumer::try_next`] finds.
@@ -53,6 +55,8 @@ pub struct Consumer {
     position: u64,
     /// What comes before the beginning of a group is passed over.
     wants_group_start: bool,
+    /// It has been told that the group ends with this sequence number.
+    told_end: Option<u64>,
 }
 
 impl Consumer {
@@ -67,7 +71,7 @@ impl Consumer {
         };
         let position = found.map_or(state.next(), |entry| entry.place().sequence);
         drop(state);
-        Self { track, position, wants_group_start: true }
+        Self { track, position, wants_group_start: true, told_end: None }
     }
 
     /// The track it reads.
@@ -116,6 +120,12 @@ impl Consumer {
                 self.position += 1;
                 self.wants_group_start = false;
                 Next::Ready(Event::Fragment(fragment.clone()))
+            }
+            None if state.group_end.is_some_and(|last| last + 1 == self.position)
+                && self.told_end != state.group_end =>
+            {
+                self.told_end = state.group_end;
+                Next::Ready(Event::GroupEnd)
             }
             None => Self::nothing(&state),
         }

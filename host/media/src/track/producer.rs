@@ -35,6 +35,9 @@ pub enum WriteError {
     /// Nothing is known of the track yet: [`Producer::set_info`] comes first.
     #[error("the track has no CMAF header yet")]
     NoInfo,
+    /// The fragment goes on with a group of which it was said that it is [complete](Producer::end_group).
+    #[error("group {} is complete", .0.0)]
+    GroupEnded(Group),
     /// The track has ended.
     #[error("the track has ended")]
     Ended,
@@ -114,6 +117,10 @@ impl Producer {
         }
         let mut cursor = state.cursor;
         let place = place(&mut calendar, &mut cursor, now.unix)?;
+        let is_over = |last: &Place| state.group_end == Some(last.sequence) && last.group == place.group;
+        if state.cursor.last().as_ref().is_some_and(is_over) {
+            return Err(WriteError::GroupEnded(place.group));
+        }
         if let Some(last) = state.entries.back().filter(|last| last.place().epoch == place.epoch)
             && media.decode_time < last.decode_time
         {
@@ -126,6 +133,14 @@ impl Producer {
         drop(calendar);
         self.track.0.wake.notify_waiters();
         Ok(fragment)
+    }
+
+    /// Says that the newest group is complete, so that nobody has to wait for the next one to know. What would go on with it is refused.
+    pub fn end_group(&mut self) {
+        let mut state = self.track.state();
+        state.group_end = state.cursor.last().map(|last| last.sequence);
+        drop(state);
+        self.track.0.wake.notify_waiters();
     }
 
     /// Ends the track: its consumers read what is left, then the end. Nothing can be written after.

@@ -75,6 +75,8 @@ pub(super) struct State {
     pub(super) declared: Option<Epoch>,
     pub(super) has_writer: bool,
     pub(super) ended: bool,
+    /// The sequence number of the last fragment of a group that is known to be complete.
+    pub(super) group_end: Option<u64>,
     pub(super) fragments: u64,
     pub(super) bytes: u64,
     pub(super) pinned: u64,

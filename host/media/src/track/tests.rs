@@ -86,6 +86,26 @@ fn every_consumer_has_a_cursor_of_its_own() {
 }
 
 #[test]
+fn the_end_of_a_group_may_be_known_before_the_next_begins() {
+    let bus = bus(Window::default());
+    let (_publisher, _, mut producer) = publish(&bus);
+    let mut consumer = producer.track().subscribe(Start::NextGroup);
+    let mut later = producer.track().subscribe(Start::NextGroup);
+    producer.end_group();
+    assert!(matches!(consumer.try_next(), Next::Pending), "there is no group yet");
+    write(&mut producer, 0..3);
+    producer.end_group();
+    assert_eq!(read(&mut consumer), [0, 1, 2]);
+    assert!(matches!(consumer.try_next(), Next::Pending), "it is said once");
+    let group = producer.track().newest().unwrap().place().group;
+    assert_eq!(producer.write(media(300, false, 1_000)).unwrap_err(), WriteError::GroupEnded(group));
+    write(&mut producer, 10..12);
+    assert_eq!((read(&mut consumer), read(&mut later)), (vec![3, 4], vec![0, 1, 2, 3, 4]), "the next one says as much");
+    producer.end_group();
+    assert!(matches!(later.try_next(), Next::Ready(Event::GroupEnd)));
+}
+
+#[test]
 fn one_who_waits_for_the_next_group_sees_none_of_this_one() {
     let bus = bus(Window::default());
     let (_publisher, _, mut producer) = publish(&bus);

@@ -124,6 +124,7 @@ pub(crate) async fn read(broadcast: &Broadcast, track: &str, count: usize) -> Ve
         match next.unwrap_or_else(|_| panic!("{track} has {} of {count} fragments", read.len())) {
             Some(Event::Fragment(fragment)) => read.push(fragment),
             Some(Event::Gap { skipped, .. }) => panic!("{skipped} fragments skipped"),
+            Some(Event::GroupEnd) => {}
             None => break,
         }
     }

@@ -79,6 +79,7 @@ impl Drain {
                     known = Some(now);
                     self.fragment(&mut instance, &mut faults, &fragment).await;
                 }
+                Some(Event::GroupEnd) => {}
             }
         };
         self.stop(&mut instance).await;

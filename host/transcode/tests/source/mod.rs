@@ -161,6 +161,7 @@ pub(crate) async fn read(consumer: &mut Consumer, count: usize) -> Vec<Fragment>
         match tokio::time::timeout(Duration::from_secs(30), consumer.next()).await.expect("a fragment comes") {
             Some(Event::Fragment(fragment)) => read.push(fragment),
             Some(Event::Gap { skipped, .. }) => panic!("{skipped} fragments skipped"),
+            Some(Event::GroupEnd) => {}
             None => break,
         }
     }

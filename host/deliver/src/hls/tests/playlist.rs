@@ -45,6 +45,7 @@ impl Watched {
             match self.consumer.try_next() {
                 Next::Ready(Event::Fragment(fragment)) => self.held.push(fragment),
                 Next::Ready(Event::Gap { .. }) => self.playlist.skip(),
+                Next::Ready(Event::GroupEnd) => {}
                 Next::Pending => is_over = true,
                 Next::Ended => (is_over, reach) = (true, None),
             }

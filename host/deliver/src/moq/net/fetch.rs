@@ -33,7 +33,9 @@ fn whole(source: &Track, number: Group) -> Option<Vec<Fragment>> {
     loop {
         match consumer.try_next() {
             Next::Ready(Event::Fragment(fragment)) if fragment.place().group == number => objects.push(fragment),
-            Next::Ready(Event::Fragment(_)) | Next::Ended => return (!objects.is_empty()).then_some(objects),
+            Next::Ready(Event::Fragment(_) | Event::GroupEnd) | Next::Ended => {
+                return (!objects.is_empty()).then_some(objects);
+            }
             Next::Ready(Event::Gap { .. }) | Next::Pending => return None,
         }
     }

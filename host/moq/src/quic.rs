@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use quinn::{IdleTimeout, TransportConfig, VarInt};
 
-/// How often a connection says that it is there: well within what routers and browsers take for silence.
+/// How often a connection says that it is there, at least: well within what routers and browsers take for silence.
 const KEEP_ALIVE: Duration = Duration::from_secs(4);
 
 /// What each connection may take.
@@ -53,7 +53,8 @@ impl Limits {
             .receive_window(VarInt::from_u32(self.receive_window))
             .stream_receive_window(VarInt::from_u32(self.stream_receive_window))
             .send_window(self.send_window.into())
-            .keep_alive_interval(Some(KEEP_ALIVE))
+            // A packet or two may be lost before silence is taken for the end.
+            .keep_alive_interval(Some(KEEP_ALIVE.min(self.idle_timeout / 3)))
             // Longer than a variable-length integer holds is for ever.
             .max_idle_timeout(IdleTimeout::try_from(self.idle_timeout).ok());
         config

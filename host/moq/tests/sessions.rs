@@ -172,3 +172,38 @@ async fn a_client_opens_no_more_streams_than_it_may() {
     // HTTP/3 has a few of them.
     assert!(streams.len() > 8, "some of them: {}", streams.len());
 }
+
+#[tokio::test]
+async fn a_client_that_vanishes_holds_little_and_is_let_go() {
+    let (window, idle_timeout) = (64 << 10, Duration::from_secs(2));
+    let (endpoint, trust, port) = endpoint(Limits { send_window: window, idle_timeout, ..Limits::default() });
+    let url = format!("https://127.0.0.1:{port}/").parse().unwrap();
+    // When its runtime goes, nothing of it is left to say so.
+    let elsewhere = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let connected = elsewhere.spawn(async move {
+        let client = Client::new(trust, Limits::default()).unwrap();
+        let session = client.connect(&url).await.unwrap();
+        (client, session)
+    });
+    let (served, _held) = endpoint.accept().await.unwrap().session().await.unwrap();
+    let connected = connected.await.unwrap();
+    elsewhere.shutdown_background();
+    let Stack::Net(transport) = served.stack else { panic!("another stack") };
+    let mut stream = transport.open_uni().await.unwrap();
+    let mut taken = 0;
+    while let Ok(Ok(written)) = tokio::time::timeout(idle_timeout / 4, stream.write(&[0; 4096])).await {
+        taken += written;
+    }
+    assert!(taken > window as usize / 2 && taken <= window as usize, "{taken} bytes wait for it");
+    tokio::time::timeout(10 * idle_timeout, transport.closed()).await.expect("it is let go");
+    drop(connected);
+}
+
+#[tokio::test]
+async fn a_client_that_is_there_and_has_nothing_to_say_is_kept() {
+    let idle_timeout = Duration::from_millis(300);
+    let (_server, client) = unread(Limits { idle_timeout, ..Limits::default() }).await;
+    let Stack::Net(transport) = client.stack else { panic!("another stack") };
+    let end = tokio::time::timeout(4 * idle_timeout, transport.closed()).await;
+    assert!(end.is_err(), "it has ended: {end:?}");
+}

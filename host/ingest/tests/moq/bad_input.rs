@@ -8,7 +8,8 @@ use millrace_cmaf::Limits;
 use millrace_ingest::moq::{Grant, Settings};
 use millrace_media::Broadcast;
 use millrace_media::broadcast::State;
-use moq_transport::serve::{ServeError, Subgroup, SubgroupsWriter, TracksWriter};
+use moq_transport::data::{ExtensionHeaders, ObjectStatus};
+use moq_transport::serve::{Datagram, ServeError, Subgroup, SubgroupsWriter, TracksWriter};
 use serde_json::json;
 
 use crate::catalogs::{msf, object};
@@ -249,6 +250,34 @@ async fn two_tracks(stage: &Stage, bad: Bytes) {
     assert_eq!(stage.samples(&broadcast, other, 75).await, video.bytes());
     assert_eq!(stage::samples(&ended.held()), of(&[&video.groups[0]]));
     assert_eq!(broadcast.state(), State::Live);
+}
+
+#[tokio::test]
+async fn a_track_in_datagrams_is_not_taken_and_the_other_goes_on() {
+    let stage = Stage::new();
+    let beside = Beside::new(&stage).await;
+    let video = media::video();
+    let mut ietf = stage.ietf().await;
+    let (mut tracks, reader) = ietf.namespace("live/me");
+    let _catalog = ietf_track(&mut tracks, "catalog", &object(&msf(&[("streams", video), ("datagrams", video)])));
+    let mut good = ietf_track(&mut tracks, "streams", &video.groups[..1]);
+    let mut bad = tracks.create("datagrams").unwrap().datagrams().unwrap();
+    ietf.announce(reader);
+    let broadcast = stage.broadcast("live/me").await;
+    stage.fragments(&broadcast, "video", 25).await;
+    for object_id in 0..1_000 {
+        let payload = Bytes::from(vec![0; 1_000]);
+        let (status, extension_headers) = (ObjectStatus::NormalObject, ExtensionHeaders::default());
+        let (group_id, priority, end_of_group) = (0, 127, false);
+        bad.write(Datagram { group_id, object_id, priority, status, end_of_group, payload, extension_headers })
+            .unwrap();
+    }
+    for (number, group) in (1..).zip(&video.groups[1..]) {
+        ietf_group(&mut good, number, group);
+    }
+    assert_eq!(stage.samples(&broadcast, "video", 75).await, video.bytes());
+    assert_eq!(broadcast.tracks().len(), 1, "{:?}", broadcast.tracks());
+    beside.loses_nothing(&stage).await;
 }
 
 #[tokio::test]

@@ -1,9 +1,14 @@
 //! What others publish becomes a broadcast like any other.
 
+use std::io::Write as _;
 use std::thread;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use millrace_tests::moq::Peer;
 use millrace_tests::{Film, Form, Playlist, Publisher, Server, moments, packets, until};
+use serde_json::json;
 
 use super::{AAC_DELAY, CONFIG, IN_STEP, SECONDS, expect_whole, wait_for_rung, wait_for_three_segments};
 
@@ -112,5 +117,30 @@ fn a_token_is_asked_for_where_the_configuration_says_so() {
     server.track("live/b", |track| track["name"] == "video" && !track["width"].is_null());
     assert!(server.broadcast("live/a").is_none(), "it was published without a token");
     drop(with);
+    server.stop();
+}
+
+#[test]
+fn a_signed_token_lets_its_own_name_be_published() {
+    let secret: [u8; 32] = std::array::from_fn(|i| i as u8);
+    let mut key = tempfile::NamedTempFile::new().unwrap();
+    write!(key, r#"{{"kty":"oct","alg":"HS256","k":"{}"}}"#, URL_SAFE_NO_PAD.encode(secret)).unwrap();
+    let server = Server::serve(&format!("[ingest]\njwt_key = {:?}\n", key.path()));
+    let claims = json!({ "put": "live/mine", "exp": jsonwebtoken::get_current_timestamp() + 3600 });
+    let signed = |secret: &[u8]| {
+        let (header, key) = (Header::new(Algorithm::HS256), EncodingKey::from_secret(secret));
+        format!("{}/?jwt={}", server.moq(), jsonwebtoken::encode(&header, &claims, &key).unwrap())
+    };
+    let film = Film::new();
+    let publish = |name, url: &str| Peer::publishing("moq-pub", ["--name", name, "--tls-disable-verify", url], &film);
+    let mine = publish("live/mine", &signed(&secret));
+    server.track("live/mine", |track| track["name"] == "video" && !track["width"].is_null());
+    for (name, secret) in [("live/yours", secret), ("live/mine/too", [7; 32])] {
+        let mut refused = publish(name, &signed(&secret));
+        let end = until("it is refused", || refused.ended());
+        assert!(!end.success(), "it ended with {end}:\n{}", refused.log());
+        assert!(server.broadcast(name).is_none(), "{name} was published");
+    }
+    drop(mine);
     server.stop();
 }

@@ -25,7 +25,8 @@
 //! next alone, by its filter, is told how far the track is and has the rest by a joining FETCH. What is in the bus's window can be
 //! fetched.
 //!
-//! **Priorities.** Catalogs go before sound, and sound before pictures; newer groups of a track before older ones.
+//! **Priorities.** Newer groups of a track go before older ones. With draft 18 catalogs go before sound, and sound before pictures;
+//! `moq-net` goes by what its subscribers ask for.
 //!
 //! **Slow subscribers.** Nobody waits for one. What it has not taken of an old group when newer ones have taken the connection is dropped:
 //! what it has of a group is a beginning, never a beginning and an end. The same becomes of a group when the bus has let go fragments

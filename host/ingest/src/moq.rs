@@ -25,7 +25,9 @@
 //!
 //! **Order.** Groups go to the bus one after the other, without a hole: where an object is missing and does not come within a second,
 //! the rest of its group is dropped; a group that does not end is waited for as long once a later one has begun, and what comes of it
-//! then is dropped. So are objects that come again. Where the groups of the broadcast begin is the calendar's affair: at keyframes.
+//! then is dropped. So are objects that come again. Where the groups of the broadcast begin is the calendar's affair: at keyframes. That
+//! one is complete is said when its stream ends, of publishers whose groups have come in one stream each and begun at keyframes; what
+//! still comes of it then is dropped, and no more is said of theirs.
 //!
 //! **Refusals.** What lies outside the [`Grant`], has no broadcast's name, has a publisher already, or is one more than the session may
 //! publish, is not taken. `moq-transport` tells the publisher why (its answer to PUBLISH has a code, and no reason); with `moq-net`

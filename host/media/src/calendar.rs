@@ -252,6 +252,11 @@ impl Calendar {
         self.groups.back().map(|group| group.number)
     }
 
+    /// True where `time` lies so far after a group's beginning that an access point there begins another one.
+    pub(crate) fn is_past(&self, group: Group, time: Time) -> bool {
+        self.find(group).is_some_and(|group| time > group.start + SAME_INSTANT)
+    }
+
     /// The group that an access point of the source's video at `start` begins, or joins where another track has begun it.
     fn access_point(&mut self, start: Time) -> Group {
         let entry = self.epochs.back_mut().expect("an epoch has begun");

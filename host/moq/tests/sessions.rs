@@ -100,6 +100,28 @@ async fn a_server_of_another_certificate_is_not_trusted() {
 }
 
 #[tokio::test]
+async fn another_certificate_is_shown_to_those_who_come_later_and_nobody_has_to_leave() {
+    let (now, week) = (SystemTime::now(), Duration::from_secs(7 * 24 * 3600));
+    let certificates = Certificates::development(vec!["127.0.0.1".into()], now - week).unwrap();
+    let endpoint = Endpoint::bind("127.0.0.1:0".parse().unwrap(), &certificates, Limits::default()).unwrap();
+    let url = format!("https://127.0.0.1:{}/", endpoint.address().unwrap().port()).parse().unwrap();
+    let before = Trust::Hashes(vec![certificates.hash().unwrap()]);
+    let met = async |trust: &Trust| {
+        let client = Client::new(trust.clone(), Limits::default()).unwrap();
+        let accept = async { endpoint.accept().await.unwrap().session().await };
+        let (served, connected) = tokio::join!(accept, client.connect(&url));
+        Some((client, served.ok()?, connected.ok()?))
+    };
+    let there = met(&before).await.expect("it is trusted");
+    assert!(certificates.refresh(now).unwrap(), "half of its time is over");
+    let after = Trust::Hashes(vec![certificates.hash().unwrap()]);
+    assert!(met(&after).await.is_some(), "the new one is shown");
+    assert!(met(&before).await.is_none(), "and not the old one");
+    let Stack::Net(transport) = there.2.stack else { panic!("another stack") };
+    transport.open_uni().await.expect("who was there stays");
+}
+
+#[tokio::test]
 async fn one_connection_more_than_there_may_be_is_refused() {
     let (endpoint, trust, port) = endpoint(Limits { max_connections: 1, ..Limits::default() });
     let client = Client::new(trust, Limits::default()).unwrap();

@@ -32,7 +32,7 @@ Examples:
       Pushes a film as a live stream: http://127.0.0.1:8080/hls/live/me/master.m3u8
 
   MILLRACE_LOG_LEVEL=debug MILLRACE_HLS_PART_TARGET=500ms millrace serve
-      Every key of the file has a variable: MILLRACE_, its table and its name.
+      Keys of the file have variables, but those of its lists ([[ladder]], [[plugin]], [[moq.relay]]): MILLRACE_, the table and the name.
 
 Every key is shown and explained in millrace.example.toml.";
 

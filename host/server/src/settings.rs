@@ -125,3 +125,42 @@ pub(crate) fn rendition(rendition: &config::Rendition) -> Arc<Rendition> {
         priority: rendition.priority,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_connections_of_moq_may_take_is_as_configured() {
+        let variables = [
+            ("MAX_CONNECTIONS", "11"),
+            ("SETUP_TIMEOUT", "12s"),
+            ("IDLE_TIMEOUT", "13s"),
+            ("MAX_STREAMS", "14"),
+            ("RECEIVE_WINDOW", "16MiB"),
+            ("SEND_WINDOW", "15MiB"),
+            ("PATIENCE", "17s"),
+            ("MAX_SUBSCRIPTIONS", "18"),
+            ("MAX_BROADCASTS", "19"),
+            ("MAX_CATALOG", "20KiB"),
+        ];
+        let variables = variables.map(|(name, value)| (format!("MILLRACE_MOQ_{name}"), value.to_owned()));
+        let config = config::load(None, variables.into_iter()).unwrap();
+        let expected = millrace_moq::Limits {
+            max_connections: 11,
+            setup_timeout: Duration::from_secs(12),
+            idle_timeout: Duration::from_secs(13),
+            max_streams: 14,
+            receive_window: 16 << 20,
+            stream_receive_window: 4 << 20,
+            send_window: 15 << 20,
+            patience: Duration::from_secs(17),
+        };
+        assert_eq!(moq_limits(&config), expected);
+        assert_eq!(moq_deliver(&config).max_subscriptions, 18);
+        let ingest = moq_ingest(&config);
+        assert_eq!((ingest.max_broadcasts, ingest.max_catalog), (19, 20 << 10));
+    }
+}

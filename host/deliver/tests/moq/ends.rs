@@ -1,9 +1,12 @@
 //! What comes back, and what ends.
 
+use std::time::Duration;
+
+use millrace_media::bus;
 use millrace_media::calendar::Group;
 
 use crate::peers::{Server, object, read};
-use crate::source::{NAME, PICTURES, Source, newest, objects};
+use crate::source::{NAME, PICTURES, Source, UNIX, newest, objects};
 
 #[tokio::test]
 async fn numbers_rise_when_a_publisher_comes_back_and_the_subscriptions_go_on() {
@@ -24,6 +27,21 @@ async fn numbers_rise_when_a_publisher_comes_back_and_the_subscriptions_go_on() 
     let there = objects(&track, after);
     assert_eq!(first.read(there.len()).await, (after.0, there.clone()));
     assert_eq!(read(&mut second, there.len()).await, (after.0, there));
+}
+
+#[tokio::test]
+async fn numbers_rise_when_the_server_is_started_again() {
+    let mut before = Source::new();
+    before.pictures(5 * PICTURES);
+    let reached = newest(&before.track("video"));
+    drop(before);
+    // As long after as what was played took: ten pictures are 0.4 s.
+    let mut after = Source::at(UNIX + Duration::from_secs(2), bus::Settings::default());
+    after.pictures(1);
+    let server = Server::new(after.bus.clone());
+    let mut client = server.transport().await;
+    let (group, _) = client.subscribe(NAME, "video").await.unwrap().read(1).await;
+    assert!(group > reached.0, "{group} after {}", reached.0);
 }
 
 #[tokio::test]
@@ -113,12 +131,12 @@ async fn a_rung_is_not_viewed_any_more_when_its_last_subscriber_has_gone() {
     let track = source.track("180p");
     let first = transport.subscribe(NAME, "180p").await.unwrap();
     let second = net.subscribe(NAME, "180p").await.unwrap();
-    assert!(track.is_viewed(std::time::Duration::ZERO));
+    assert!(track.is_viewed(Duration::ZERO));
     first.request.unsubscribe().await;
     drop(second);
     // Who has just stopped has been seen at this moment of the clock.
-    source.clock.advance(std::time::Duration::from_secs(1));
-    while track.is_viewed(std::time::Duration::ZERO) {
+    source.clock.advance(Duration::from_secs(1));
+    while track.is_viewed(Duration::ZERO) {
         tokio::task::yield_now().await;
     }
 }

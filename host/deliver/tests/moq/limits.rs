@@ -100,6 +100,45 @@ async fn one_who_never_reads_holds_no_memory_and_disturbs_nobody() {
 }
 
 #[tokio::test]
+async fn one_who_pauses_keeps_the_beginning_of_its_group_and_goes_on_with_a_later_one() {
+    let mut source = Source::new();
+    let patience = Duration::from_millis(300);
+    let limits = Limits { patience, ..Limits::default() };
+    let server = Server::with(source.bus.clone(), Settings::default(), limits);
+    let (mut slow, mut healthy) = (server.transport_with(closed()).await, server.transport().await);
+    source.pictures(3);
+    let mut watching = healthy.subscribe(NAME, "video").await.unwrap();
+    let mut late = slow.subscribe(NAME, "video").await.unwrap();
+    let track = source.track("video");
+    let cut = newest(&track);
+    let mut group = late.group().await.unwrap();
+    let mut beginning = Vec::new();
+    for _ in 0..3 {
+        beginning.push(Object(group.read_next().await.unwrap().unwrap().to_vec()));
+    }
+    slow.task.stop();
+    source.size = 20_000;
+    source.pictures(PICTURES - 3);
+    let whole = objects(&track, cut);
+    assert_eq!(watching.read(PICTURES as usize).await, (cut.0, whole.clone()));
+    tokio::time::sleep(4 * patience).await;
+    source.size = 1_000;
+    source.pictures(PICTURES);
+    slow.task.go_on();
+    let ended = loop {
+        match group.read_next().await {
+            Ok(Some(object)) => beginning.push(Object(object.to_vec())),
+            other => break other,
+        }
+    };
+    assert!(ended.is_err(), "it does not pass for whole: {ended:?}");
+    assert!(beginning.len() < whole.len() && whole.starts_with(&beginning), "{beginning:?} of {whole:?}");
+    let next = newest(&track);
+    assert_eq!(late.read(PICTURES as usize).await, (next.0, objects(&track, next)));
+    assert_eq!(watching.read(PICTURES as usize).await.0, next.0);
+}
+
+#[tokio::test]
 async fn a_group_longer_than_the_window_ends_early_and_the_next_is_whole() {
     let window = Window { duration: Duration::from_secs(60), bytes: 30_000 };
     let mut source = Source::on(bus::Settings { window, ..bus::Settings::default() });

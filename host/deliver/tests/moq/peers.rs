@@ -33,29 +33,36 @@ impl Drop for Owned {
     }
 }
 
-/// A task that can be stopped where it stands, with all that it holds.
+/// A task that can be stopped where it stands, with all that it holds, and go on.
 pub(crate) struct Driven {
-    stop: watch::Sender<bool>,
+    goes: watch::Sender<bool>,
     _task: Owned,
 }
 
 impl Driven {
     fn spawn(task: impl Future<Output = ()> + Send + 'static) -> Self {
-        let (stop, mut stopped) = watch::channel(false);
+        let (goes, mut told) = watch::channel(true);
         let task = Owned::spawn(async move {
             let mut task = std::pin::pin!(task);
-            let stopped = async { drop(stopped.wait_for(|stopped| *stopped).await) };
-            tokio::select! {
-                () = &mut task => {}
-                () = stopped => std::future::pending().await,
+            loop {
+                let goes = *told.borrow_and_update();
+                tokio::select! {
+                    () = &mut task, if goes => return,
+                    changed = told.changed() => if changed.is_err() { return },
+                }
             }
         });
-        Self { stop, _task: task }
+        Self { goes, _task: task }
     }
 
     /// From now on nothing is read and nothing answered, though the connection stays.
     pub(crate) fn stop(&self) {
-        self.stop.send_replace(true);
+        self.goes.send_replace(false);
+    }
+
+    /// All is read and answered again.
+    pub(crate) fn go_on(&self) {
+        self.goes.send_replace(true);
     }
 }
 

@@ -84,7 +84,12 @@ impl Source {
     }
 
     pub(crate) fn on(settings: bus::Settings) -> Self {
-        let clock = Arc::new(Clock::manual(UNIX));
+        Self::at(UNIX, settings)
+    }
+
+    /// On a server that starts at this time since the Unix epoch.
+    pub(crate) fn at(unix: Duration, settings: bus::Settings) -> Self {
+        let clock = Arc::new(Clock::manual(unix));
         let bus = Bus::new(settings, clock.clone());
         let publisher = bus.publish(&BroadcastName::new(NAME).unwrap()).unwrap();
         let broadcast = publisher.broadcast().clone();

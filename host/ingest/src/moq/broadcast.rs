@@ -5,12 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use futures::future::join_all;
 use futures::stream::FuturesUnordered;
-use millrace_cmaf::{Header, Limits};
+use millrace_cmaf::Header;
 use tokio::sync::oneshot;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until};
 
 use super::Settings;
 use super::catalog::{self, Catalog, Described, Format, Init};
@@ -26,7 +24,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 const LOOK: Duration = Duration::from_millis(500);
 /// How long another catalog is waited for once there is one of the older format.
 const FULLER: Duration = Duration::from_secs(1);
-/// How long the header of a track may take that is a track of its own, and after how long it is asked for again.
+/// How long the header of a track may take that is a track of its own.
 const HEADER: Duration = Duration::from_secs(10);
 
 /// Why a broadcast is given up while its publisher is still there.
@@ -68,8 +66,8 @@ struct Follower {
     reading: HashMap<Id, String>,
     /// Tracks that are no longer wanted, of which something may still come. True where it has ended.
     leaving: JoinSet<bool>,
-    /// Headers that are tracks of their own, by their tracks' names, or why they are none.
-    headers: BTreeMap<String, Result<Header, String>>,
+    /// Headers that are tracks of their own, by their tracks' names.
+    headers: BTreeMap<String, Header>,
 }
 
 struct Followed {
@@ -115,19 +113,13 @@ impl Follower {
             Err(why) => return GivenUp::NoCatalog(why),
         };
         tracing::info!(broadcast = %self.source.name, track = source.format.track(), "the catalog is read");
-        let mut is_new = true;
         loop {
-            if is_new {
-                self.say(&next);
-            }
-            if let Err(given_up) = self.apply(&next).await {
+            if let Err(given_up) = self.apply(next).await {
                 return given_up;
             }
-            let (again, lacks_headers) = (Instant::now() + HEADER, self.lacks_headers(&next));
-            (next, is_new) = loop {
+            next = loop {
                 tokio::select! {
-                    catalog = source.next() => break (catalog, true),
-                    () = sleep_until(again), if lacks_headers => break (next, false),
+                    catalog = source.next() => break catalog,
                     Some(ended) = self.readers.join_next_with_id(), if !self.readers.is_empty() => {
                         if let Err(given_up) = self.ended(ended) {
                             return given_up;
@@ -187,26 +179,16 @@ impl Follower {
         Ok(())
     }
 
-    /// Says what of a catalog is not taken.
-    fn say(&self, catalog: &Catalog) {
+    /// Takes up the tracks that are new in a catalog, and ends those that are gone. One that is described anew is begun anew.
+    async fn apply(&mut self, catalog: Catalog) -> Result<(), GivenUp> {
         for (track, why) in &catalog.left_out {
             tracing::info!(broadcast = %self.source.name, track, why, "a track is left out");
         }
-        let (tracks, most) = (catalog.tracks.len(), self.settings.limits.max_tracks);
-        if tracks > most {
-            tracing::warn!(broadcast = %self.source.name, tracks, most, "only so many tracks are taken");
+        let most = self.settings.limits.max_tracks;
+        if catalog.tracks.len() > most {
+            tracing::warn!(broadcast = %self.source.name, tracks = catalog.tracks.len(), most, "only so many tracks are taken");
         }
-    }
-
-    /// The tracks of a catalog that are taken.
-    fn wanted<'a>(&self, catalog: &'a Catalog) -> &'a [Described] {
-        &catalog.tracks[..catalog.tracks.len().min(self.settings.limits.max_tracks)]
-    }
-
-    /// Takes up the tracks that are new in a catalog, and ends those that are gone. One that is described anew is begun anew.
-    async fn apply(&mut self, catalog: &Catalog) -> Result<(), GivenUp> {
-        let wanted = self.wanted(catalog);
-        self.read_headers(wanted).await;
+        let wanted: Vec<Described> = catalog.tracks.into_iter().take(most).collect();
         let names: BTreeSet<&str> = wanted.iter().map(|track| track.name.as_str()).collect();
         let known = self.tracks.iter().filter(|(_, known)| !wanted.contains(&known.described));
         let ends: BTreeSet<String> = known.map(|(name, _)| name.clone()).collect();
@@ -218,20 +200,20 @@ impl Follower {
                 self.leave(*reading)?;
             }
         }
-        for described in wanted {
+        for described in &wanted {
             if !self.tracks.contains_key(&described.name) {
                 let reading = stopped.remove(&described.name);
-                self.begin(described.clone(), reading)?;
+                self.begin(described.clone(), reading).await?;
             }
         }
         Ok(())
     }
 
     /// Begins a track, with what comes of it where that is being read.
-    fn begin(&mut self, described: Described, reading: Option<Box<Reading>>) -> Result<(), GivenUp> {
+    async fn begin(&mut self, described: Described, reading: Option<Box<Reading>>) -> Result<(), GivenUp> {
         let limits = self.settings.limits;
         let header = match &described.container {
-            catalog::Container::Cmaf(init) => self.header(init),
+            catalog::Container::Cmaf(init) => self.header(init).await,
             catalog::Container::Frames(..) => Ok(None),
         };
         let container = header.and_then(|header| Container::new(&described, header, limits).map_err(|e| e.to_string()));
@@ -259,53 +241,25 @@ impl Follower {
     }
 
     /// The header of a CMAF track; none where it comes with the media.
-    fn header(&self, init: &Init) -> Result<Option<Header>, String> {
+    async fn header(&mut self, init: &Init) -> Result<Option<Header>, String> {
+        let limits = self.settings.limits;
+        let read = |bytes: &[u8]| Header::read(bytes, &limits).map_err(|error| error.to_string());
         match init {
             Init::InBand => Ok(None),
-            Init::Inline(bytes) => read_header(bytes, &self.settings.limits).map(Some),
-            Init::Track(track) => match self.headers.get(track) {
-                Some(header) => header.clone().map(Some),
-                None => Err(format!("its header does not come in the track {track}")),
-            },
-        }
-    }
-
-    /// True where a header has not come that is a track of its own.
-    fn lacks_headers(&self, catalog: &Catalog) -> bool {
-        self.wanted(catalog).iter().filter_map(header_track).any(|track| !self.headers.contains_key(track))
-    }
-
-    /// Reads the headers that are tracks of their own and not known yet, all at once.
-    async fn read_headers(&mut self, wanted: &[Described]) {
-        let limits = self.settings.limits;
-        let object = u32::try_from(limits.max_moov).unwrap_or(u32::MAX);
-        let bounds = Bounds { object, open: limits.max_moov };
-        let missing = wanted.iter().filter_map(header_track).filter(|track| !self.headers.contains_key(*track));
-        let missing: BTreeSet<&str> = missing.collect();
-        let remote = &self.remote;
-        let found = join_all(missing.into_iter().map(async |track| {
-            match tokio::time::timeout(HEADER, first_object(remote, track, bounds)).await {
-                Ok(Ok(bytes)) => Some((track.to_owned(), read_header(&bytes, &limits))),
-                Ok(Err(error)) => {
-                    tracing::debug!(track, error, "a header does not come");
-                    None
+            Init::Inline(bytes) => read(bytes).map(Some),
+            Init::Track(track) => {
+                if let Some(known) = self.headers.get(track) {
+                    return Ok(Some(known.clone()));
                 }
-                Err(_) => None,
+                let object = u32::try_from(limits.max_moov).unwrap_or(u32::MAX);
+                let bounds = Bounds { object, open: limits.max_moov };
+                let first = tokio::time::timeout(HEADER, first_object(&self.remote, track, bounds)).await;
+                let bytes = first.map_err(|_| format!("its header does not come in the track {track}"))??;
+                let header = read(&bytes)?;
+                self.headers.insert(track.clone(), header.clone());
+                Ok(Some(header))
             }
-        }));
-        self.headers.extend(found.await.into_iter().flatten());
-    }
-}
-
-fn read_header(bytes: &[u8], limits: &Limits) -> Result<Header, String> {
-    Header::read(bytes, limits).map_err(|error| error.to_string())
-}
-
-/// The track that a track's header comes in, where it is one of its own.
-fn header_track(described: &Described) -> Option<&str> {
-    match &described.container {
-        catalog::Container::Cmaf(Init::Track(track)) => Some(track),
-        _ => None,
+        }
     }
 }
 
@@ -384,8 +338,13 @@ async fn read(
 async fn pass_on(reading: &mut Reading, source: &Source, name: &str, container: &mut Container) -> TrackGivenUp {
     loop {
         let written = match reading.next().await {
-            Ok(Step::Object { payload, .. }) => match container.push(payload) {
-                Ok(pieces) => pieces.into_iter().try_for_each(|piece| source.write(name, piece)),
+            Ok(Step::Object { first, payload }) => match container.push(payload) {
+                Ok(pieces) => {
+                    if first && !container.keeps_back() && Container::begins_in_the_middle(&pieces) {
+                        reading.distrust_ends();
+                    }
+                    pieces.into_iter().try_for_each(|piece| source.write(name, piece))
+                }
                 Err(damage) => return damage.into(),
             },
             Ok(Step::Cut) => {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use millrace_cmaf::{Chunk, Header, Item, Limits, ReadError, Reader, Track, TrackHeader, WriteError};
+use millrace_media::track::Kind;
 use millrace_media::{Media, Payload, Time};
 
 use super::catalog;
@@ -112,6 +113,11 @@ impl Container {
             Self::Cmaf(cmaf) => cmaf.push(&payload),
             Self::Frames(frames) => Ok(frames.push(&payload)?),
         }
+    }
+
+    /// True where a picture that another one needs begins what an object brought.
+    pub(super) fn begins_in_the_middle(pieces: &[Piece]) -> bool {
+        pieces.first().is_some_and(|piece| piece.header.info.kind() == Kind::Video && !piece.media.is_keyframe())
     }
 
     /// True where what has come last is not whole before more comes: how long a frame lasts is known with the next one.

@@ -6,6 +6,10 @@
 //!
 //! Only the first group of a track that was [joined](Start::Anywhere) may begin in its middle.
 //!
+//! A publisher may send a group in several streams, so that the end of one need not be the group's. Once some groups have each come whole
+//! in one, the next are taken to do so as well, and their ends are [said](Step::End) when their streams end. A group that then comes in
+//! several is given to its end all the same, and no end is said any more.
+//!
 //! Times are arguments.
 
 use std::collections::BTreeMap;
@@ -17,6 +21,8 @@ use millrace_media::Payload;
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 /// How long the first group of a track that is joined is waited for: those who send the newest first may have older ones on their way.
 const SETTLES: Duration = Duration::from_millis(100);
+/// As many groups have come in one stream each before the end of a stream is taken for that of its group.
+const TRUSTED: usize = 2;
 /// What keeping an object takes beside its bytes, here and in `moq-transport`.
 pub(super) const OVERHEAD: u64 = 256;
 
@@ -44,7 +50,7 @@ pub(super) enum Step {
     Object { first: bool, payload: Payload },
     /// Something is missing before what comes next.
     Cut,
-    /// What comes next is in another group. Only said where it is known before that has begun.
+    /// By all that is known of the publisher, what comes next is in another group. Only said before that has begun.
     End,
 }
 
@@ -62,8 +68,8 @@ pub(super) struct Order {
     /// Bytes that wait for their turn.
     waiting: u64,
     max_waiting: u64,
-    /// Whether each of the groups so far came in one stream: then the end of a stream is the end of its group. Unknown at first.
-    in_one_stream: Option<bool>,
+    /// How many groups have come whole in one stream, of several objects each. None once the end of a stream was not that of its group.
+    in_one_stream: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -73,6 +79,9 @@ struct Group {
     waiting: BTreeMap<u64, Payload>,
     /// Streams that have brought some of it.
     streams: usize,
+    /// Objects of it that have been given, and whether the first of all was among them.
+    given: usize,
+    from_start: bool,
     /// Streams that may bring more of it.
     open: usize,
     /// Its end has been said.
@@ -117,7 +126,7 @@ impl Order {
             began: None,
             waiting: 0,
             max_waiting,
-            in_one_stream: None,
+            in_one_stream: Some(0),
         }
     }
 
@@ -180,6 +189,8 @@ impl Order {
             let group = self.groups.get_mut(&number)?;
             if let Some(payload) = group.waiting.remove(&group.next).filter(|_| !group.cut) {
                 let first = group.next == 0;
+                group.given += 1;
+                group.from_start |= first;
                 group.next = group.next.saturating_add(1);
                 group.stuck = (!group.waiting.is_empty() && !group.waiting.contains_key(&group.next)).then_some(now);
                 self.waiting -= cost(&payload);
@@ -205,13 +216,19 @@ impl Order {
                     self.waiting -= dropped;
                     return Some(Step::Cut);
                 }
-                None if group.is_whole() && !group.ended && group.streams == 1 && self.in_one_stream == Some(true) => {
+                None if group.is_whole() && !group.cut && !group.ended && group.streams == 1 => {
+                    self.in_one_stream.filter(|groups| *groups >= TRUSTED)?;
                     group.ended = true;
                     return Some(Step::End);
                 }
                 _ => return None,
             }
         }
+    }
+
+    /// The publisher's groups are not those of its pictures: no end of theirs is [said](Step::End) any more.
+    pub(super) fn distrust_ends(&mut self) {
+        self.in_one_stream = None;
     }
 
     /// When to [step](Self::step) again though nothing has come.
@@ -252,6 +269,8 @@ impl Order {
             next: 0,
             waiting: BTreeMap::new(),
             streams: 0,
+            given: 0,
+            from_start: false,
             open: 0,
             ended: false,
             broken: false,
@@ -299,8 +318,14 @@ impl Order {
 
     fn leave(&mut self, number: u64) {
         if let Some(group) = self.groups.remove(&number) {
-            if group.streams > 0 {
-                self.in_one_stream = Some(self.in_one_stream.unwrap_or(true) && group.streams == 1);
+            if group.streams > 1 {
+                self.in_one_stream = None;
+            } else if let Some(groups) = &mut self.in_one_stream
+                && group.from_start
+                && group.given > 1
+                && !group.cut
+            {
+                *groups += 1;
             }
             self.waiting -= group.waiting.values().map(cost).sum::<u64>();
         }
@@ -370,25 +395,49 @@ mod tests {
         assert_eq!(steps(&mut order, NOW), ["0.0", "0.1", "0.2", "0.3"]);
     }
 
+    /// Brings a group of two objects in one stream.
+    fn whole(order: &mut Order, group: u64) -> Vec<String> {
+        order.open(group, NOW);
+        push(order, &[(group, 0), (group, 1)]);
+        order.close(group, false);
+        steps(order, NOW)
+    }
+
     #[test]
-    fn a_stream_ends_its_group_once_another_group_has_come_in_one() {
+    fn the_end_of_a_stream_is_that_of_its_group_once_others_have_come_in_one() {
         let mut order = order(Start::Group);
-        let whole = |order: &mut Order, group| {
-            order.open(group, NOW);
-            push(order, &[(group, 0)]);
-            order.close(group, false);
-            steps(order, NOW)
-        };
-        assert_eq!(whole(&mut order, 0), ["0.0"], "more of it may come in another stream");
-        assert_eq!(whole(&mut order, 1), ["1.0", "end"]);
+        for group in 0..TRUSTED as u64 {
+            assert_eq!(whole(&mut order, group).len(), 2, "more of it may come in another stream");
+        }
+        // The last of them is known to be whole when the next begins.
+        assert_eq!(whole(&mut order, 2), ["2.0", "2.1", "end"]);
         assert_eq!(steps(&mut order, NOW), [""; 0]);
-        assert_eq!(whole(&mut order, 2), ["2.0", "end"]);
         order.open(2, NOW);
-        push(&mut order, &[(2, 1)]);
+        push(&mut order, &[(2, 2)]);
         order.close(2, false);
-        assert_eq!(steps(&mut order, NOW), ["2.1"]);
-        assert_eq!(whole(&mut order, 3), ["3.0"], "from then on it is not relied on");
-        assert_eq!(whole(&mut order, 4), ["4.0"]);
+        assert_eq!(steps(&mut order, NOW), ["2.2"]);
+        assert_eq!(whole(&mut order, 3), ["3.0", "3.1"], "from then on it is not relied on");
+        assert_eq!(whole(&mut order, 4), ["4.0", "4.1"]);
+    }
+
+    #[test]
+    fn groups_of_single_objects_say_nothing_of_streams() {
+        let mut order = order(Start::Group);
+        for group in 0..10 {
+            order.open(group, NOW);
+            push(&mut order, &[(group, 0)]);
+            order.close(group, false);
+            assert_eq!(steps(&mut order, NOW), [format!("{group}.0")]);
+        }
+    }
+
+    #[test]
+    fn ends_are_not_said_of_a_publisher_whose_groups_are_not_those_of_its_pictures() {
+        let mut order = order(Start::Group);
+        (0..TRUSTED as u64).for_each(|group| drop(whole(&mut order, group)));
+        order.distrust_ends();
+        assert_eq!(whole(&mut order, 2), ["2.0", "2.1"]);
+        assert_eq!(whole(&mut order, 3), ["3.0", "3.1"]);
     }
 
     #[test]

@@ -189,6 +189,11 @@ impl Reading {
         }
     }
 
+    /// The publisher's groups are not those of its pictures.
+    pub(super) fn distrust_ends(&mut self) {
+        self.order.distrust_ends();
+    }
+
     /// Ends the subscription, and waits until the other side has stopped sending. False where it does not.
     pub(super) async fn stop(mut self) -> bool {
         let keeps = matches!(self.groups, Some(Groups::Ietf(_)));

@@ -253,6 +253,22 @@ async fn two_tracks(stage: &Stage, bad: Bytes) {
 }
 
 #[tokio::test]
+async fn groups_that_end_in_the_middle_of_pictures_lose_nothing() {
+    let stage = Stage::new();
+    let beside = Beside::new(&stage).await;
+    let (_ietf, _tracks, _catalog, mut track) = publisher(&stage, "live/me").await;
+    // As of a publisher that ends the groups of all its tracks where one of them has a keyframe.
+    let groups = &media::video().groups;
+    let parts = groups.iter().flat_map(|group| [&group[..1], &group[1..]]);
+    for (number, part) in (0..).zip(parts) {
+        ietf_group(&mut track, number, part);
+    }
+    let broadcast = stage.broadcast("live/me").await;
+    assert_eq!(stage.samples(&broadcast, "video", 75).await, media::video().bytes());
+    beside.loses_nothing(&stage).await;
+}
+
+#[tokio::test]
 async fn a_track_in_datagrams_is_not_taken_and_the_other_goes_on() {
     let stage = Stage::new();
     let beside = Beside::new(&stage).await;
@@ -303,12 +319,19 @@ async fn a_change_of_the_catalog_that_cannot_be_read_changes_nothing() {
     ietf_group(&mut track, 0, &groups[0]);
     let broadcast = stage.broadcast("live/me").await;
     stage.fragments(&broadcast, "video", 25).await;
-    ietf_group(&mut catalog, 1, &[Bytes::from_static(b"{\"tracks\": 5}")]);
-    ietf_group(&mut catalog, 2, &[Bytes::from(vec![b' '; 2 << 20])]);
-    let odd = json!({"version": "draft-01", "tracks": [{"name": "x", "packaging": "cmaf", "initData": "AAAA"}]});
-    ietf_group(&mut catalog, 3, &object(&odd)[0]);
-    // That one could be read, and the track is not in it: it has ended.
     let ended = broadcast.track("video").unwrap();
+    ietf_group(&mut catalog, 1, &[Bytes::from_static(b"{\"tracks\": 5}")]);
+    let odd = json!({"version": "draft-01", "tracks": [{"name": "x", "packaging": "cmaf", "initData": "AAAA"}]});
+    let odd = &object(&odd)[0];
+    let mut long = odd[0].to_vec();
+    long.resize(2 << 20, b' ');
+    ietf_group(&mut catalog, 2, &[Bytes::from(long)]);
+    ietf_group(&mut catalog, 3, &object(&msf(&[("v", media::video())]))[0]);
+    ietf_group(&mut track, 1, &groups[1]);
+    stage.fragments(&broadcast, "video", 50).await;
+    assert_eq!(ended.stats().fragments, 50, "it has not ended meanwhile");
+    ietf_group(&mut catalog, 4, odd);
+    // That one could be read, and the track is not in it: it has ended.
     stage.until(|| ended.is_ended().then_some(())).await;
     beside.loses_nothing(&stage).await;
 }

@@ -1,14 +1,12 @@
 //! Every catalog, with CMAF, through the stack that its publishers speak.
 
-use std::time::Duration;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::media::{self, Clip};
-use crate::stage::{self, Stage, ietf_group, ietf_track, net_group, net_track};
+use crate::stage::{self, Stage, ietf_track, net_group, net_track};
 
 fn base64(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
@@ -92,41 +90,6 @@ async fn the_older_catalog_with_a_header_in_a_track_of_its_own() {
     let broadcast = stage.broadcast("live/me").await;
     let v = video.bytes();
     assert_eq!(stage.samples(&broadcast, "video", v.len()).await, v);
-}
-
-#[tokio::test]
-async fn headers_that_do_not_come_keep_no_other_track_for_long_and_may_come_later() {
-    let (stage, video) = (Stage::new(), media::video());
-    let mut ietf = stage.ietf().await;
-    let (mut tracks, reader) = ietf.namespace("live/me");
-    let names = [("a", "there"), ("b", "late"), ("c", "later")];
-    let track =
-        |(name, header)| json!({"name": name, "initTrack": header, "selectionParams": {"codec": "avc1.42c00d"}});
-    let catalog = json!({"version": 1, "streamingFormat": 1, "streamingFormatVersion": "0.2", "supportsDeltaUpdates": true,
-        "commonTrackFields": {"namespace": "/live/me", "packaging": "cmaf"}, "tracks": names.map(track)});
-    let _written = [
-        ietf_track(&mut tracks, ".catalog", &object(&catalog)),
-        ietf_track(&mut tracks, "there", &[vec![video.init.clone()]]),
-    ];
-    let _media = names.map(|(name, _)| ietf_track(&mut tracks, name, &video.groups));
-    let mut late = ["late", "later"].map(|header| ietf_track(&mut tracks, header, &[]));
-    ietf.announce(reader);
-    // The two are waited for together.
-    let broadcast = stage.broadcast("live/me").await;
-    let v = video.bytes();
-    assert_eq!(stage.samples(&broadcast, "video", v.len()).await, v);
-    assert_eq!(broadcast.tracks().len(), 1);
-    // They come again and again, as from those who do not know when somebody listens.
-    let resent = async {
-        for number in 0.. {
-            late.iter_mut().for_each(|header| ietf_group(header, number, std::slice::from_ref(&video.init)));
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-    };
-    tokio::select! {
-        () = resent => {}
-        () = stage.until(|| (broadcast.tracks().len() == 3).then_some(())) => {}
-    }
 }
 
 #[tokio::test]

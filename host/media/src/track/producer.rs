@@ -79,7 +79,7 @@ impl Producer {
     /// Writes a fragment of the source. Never waits.
     ///
     /// # Errors
-    /// Where it has no place (video before a keyframe), its time goes back, or the track has ended.
+    /// Where it has no place (video before a keyframe), its time goes back, its group is complete, or the track has ended.
     pub fn write(&mut self, media: Media) -> Result<Fragment, WriteError> {
         let kind = self.track.info().ok_or(WriteError::NoInfo)?.kind();
         let timing = Timing {
@@ -93,7 +93,7 @@ impl Producer {
     /// Writes a fragment that was derived from `group` of the source. Never waits.
     ///
     /// # Errors
-    /// Where the group is not in the calendar or lies before one already written, the time goes back, or the track has ended.
+    /// Where the group is not in the calendar, lies before one already written or is complete, the time goes back, or the track has ended.
     pub fn write_in(&mut self, group: Group, media: Media) -> Result<Fragment, WriteError> {
         let start = media.presentation_time;
         self.append(media, |calendar, cursor, _| calendar.place_derived(cursor, group, start))
@@ -136,10 +136,15 @@ impl Producer {
     }
 
     /// Says that the newest group is complete, so that nobody has to wait for the next one to know. What would go on with it is refused.
+    /// Says nothing where the next access point may join the same group, which another track has begun.
     pub fn end_group(&mut self) {
+        let calendar = self.track.0.calendar.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.track.state();
-        state.group_end = state.cursor.last().map(|last| last.sequence);
+        let is_over = |last: &&Fragment| calendar.is_past(last.place().group, last.presentation_time + last.duration);
+        let Some(last) = state.entries.back().filter(is_over).map(|last| last.place().sequence) else { return };
+        state.group_end = Some(last);
         drop(state);
+        drop(calendar);
         self.track.0.wake.notify_waiters();
     }
 

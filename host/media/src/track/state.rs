@@ -58,7 +58,7 @@ pub(super) struct Shared {
     pub(super) calendar: Arc<Mutex<Calendar>>,
     pub(super) clock: Arc<Clock>,
     pub(super) state: Mutex<State>,
-    /// Wakes the consumers: a fragment came, or the end.
+    /// Wakes the consumers: a fragment came, the end of a group, or the end.
     pub(super) wake: Notify,
     pub(super) skipped: AtomicU64,
     pub(super) viewers: Viewers,

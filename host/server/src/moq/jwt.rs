@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `put` | the path that may be published, and all below it; a text, or a list of one |
 //! | `root` | what stands before `put`; empty where it is not there |
+//! | `nbf` | from when on the token holds, seconds since the Unix epoch; from always where it is not there |
 //! | `exp` | until when the token holds, seconds since the Unix epoch; for ever where it is not there |
 
 use std::path::{Path, PathBuf};

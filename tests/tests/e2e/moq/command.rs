@@ -25,11 +25,25 @@ const ENCODING: [&str; 14] = [
     "cmaf+delay_moov+separate_moof+default_base_moof+frag_keyframe",
 ];
 /// What a user would type: the broadcast, and so many seconds of it into a file.
-const PIPE: &str = "\"$0\" subscribe \"$1\" 2>/dev/null | ffmpeg -nostdin -v error -i - -t 5 -c copy -y \"$2\"";
+const PIPE: &str = "\"$0\" subscribe $1 2>/dev/null | ffmpeg -nostdin -v error -i - -t 5 -c copy -y \"$2\"";
 
 #[test]
 fn a_file_is_published_and_comes_out_of_a_pipe() {
     let server = Server::serve(CONFIG);
+    through(&server, &server.url("/live/me"), &[]);
+    server.stop();
+}
+
+#[test]
+fn it_goes_over_raw_quic_as_well() {
+    let server = Server::serve(CONFIG);
+    let url = server.moq().replace("https://", "moqt://");
+    through(&server, &format!("{url}/live/me"), &["--insecure"]);
+    server.stop();
+}
+
+/// Publishes a film to `live/me` of a server, and records it from there.
+fn through(server: &Server, url: &str, options: &[&str]) {
     let (film, folder) = (Film::new(), tempfile::tempdir().unwrap());
     let [source, recording] = ["film.mp4", "recording.mp4"].map(|name| folder.path().join(name));
     let (source, recording) = (source.to_str().unwrap(), recording.to_str().unwrap());
@@ -37,13 +51,15 @@ fn a_file_is_published_and_comes_out_of_a_pipe() {
     let input = ["-nostdin", "-v", "error", "-stream_loop", "-1", "-i", from];
     run("ffmpeg", [&input[..], &ENCODING, &[source]].concat());
 
-    let (binary, url) = (Server::binary(), server.url("/live/me"));
+    let binary = Server::binary();
     let mut publish = Command::new(&binary)
         .args(["publish", source, &format!("{url}?token=to-be-or-not")])
+        .args(options)
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    wait_for_rung(&server, "live/me");
+    wait_for_rung(server, "live/me");
+    let url = [&[url], options].concat().join(" ");
     run("sh", ["-c", PIPE, binary.to_str().unwrap(), &url, recording]);
     let streams = packets(recording, 60);
     assert_eq!(streams.len(), 2, "a picture and its sound");
@@ -52,5 +68,4 @@ fn a_file_is_published_and_comes_out_of_a_pipe() {
     }
     publish.kill().unwrap();
     publish.wait().unwrap();
-    server.stop();
 }

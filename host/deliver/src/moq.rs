@@ -46,6 +46,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use millrace_media::Bus;
+use millrace_supervise as supervise;
 use moq_transport::session::Publisher;
 
 use registry::Shared;
@@ -77,7 +78,8 @@ impl Moq {
         shared.spawn(async {
             moq_net::time::run(driver).await;
         });
-        shared.spawn(registry::watch(shared.clone()));
+        let watched = shared.clone();
+        shared.spawn(supervise::restart("announcing over MoQ", move || registry::watch(watched.clone())));
         Arc::new(Self { shared })
     }
 

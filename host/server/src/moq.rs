@@ -19,6 +19,7 @@ use millrace_deliver::moq::Moq;
 use millrace_ingest::moq::Ingest;
 use millrace_media::Bus;
 use millrace_moq::{Certificates, Endpoint};
+use millrace_supervise::restart;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -80,14 +81,19 @@ impl Listeners {
         let mut relays = Vec::new();
         for relay in &config.moq.relays {
             let state = Arc::new(RelayState::new(relay.url.to_string()));
-            tasks.spawn(relay::keep(relay.clone(), limits, deliver.clone(), state.clone(), stop.subscribe()));
+            let kept = (relay.clone(), deliver.clone(), state.clone(), stop.subscribe());
+            tasks.spawn(restart(format!("announcing to {}", state.url), move || {
+                let (relay, deliver, state, stop) = kept.clone();
+                relay::keep(relay, limits, deliver, state, stop)
+            }));
             relays.push(state);
         }
         let endpoints: Vec<_> = self.endpoints.into_iter().map(Arc::new).collect();
         let setup_timeout = limits.setup_timeout;
         let shared = Arc::new(Shared { deliver, ingest: ingest.clone(), door, setup_timeout });
         for endpoint in &endpoints {
-            tasks.spawn(accept(endpoint.clone(), shared.clone()));
+            let (endpoint, shared) = (endpoint.clone(), shared.clone());
+            tasks.spawn(restart("accepting Media over QUIC", move || accept(endpoint.clone(), shared.clone())));
         }
         let status = Arc::new(Status { ports, certificates: self.certificates, relays });
         Ok(Serving { endpoints, ingest, status, stop, tasks })
@@ -106,7 +112,7 @@ async fn accept(endpoint: Arc<Endpoint>, shared: Arc<Shared>) {
             Some(_) = sessions.join_next() => {}
         }
     }
-    sessions.join_all().await;
+    while sessions.join_next().await.is_some() {}
 }
 
 /// Endpoints at work.

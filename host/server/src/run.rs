@@ -9,6 +9,7 @@ use millrace_deliver::hls::Hls;
 use millrace_ingest::http::Ingest;
 use millrace_media::Bus;
 use millrace_media::clock::Clock;
+use millrace_supervise::restart;
 use millrace_transcode::Runner;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -43,6 +44,7 @@ pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result
         None => None,
     };
     let telemetry = telemetry::install()?;
+    millrace_supervise::report_panics();
     let bus = Bus::new(settings::bus(&config), Arc::new(Clock::system()));
     let factories = plugins::load(&config).await?;
     let ladders = overlay.apply(&config.ladders).iter().map(settings::ladder).collect();
@@ -62,9 +64,10 @@ pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result
         .merge(pages::router(&ports));
     let app = |reach| app.clone().merge(api::router(shared.clone(), config.api.token.clone(), reach));
     let mut tasks = JoinSet::new();
-    tasks.spawn(expire(bus.clone()));
-    tasks.spawn(ingest.clone().watch());
-    tasks.spawn(shown.keep());
+    let (expiring, watching) = (bus.clone(), ingest.clone());
+    tasks.spawn(restart("ending broadcasts", move || expire(expiring.clone())));
+    tasks.spawn(restart("watching publishers", move || watching.clone().watch()));
+    tasks.spawn(restart("keeping certificates", move || shown.clone().keep()));
     let demo = match mode {
         Mode::Demo => Some(Demo::start(&bus).context("the demo source cannot start")?),
         Mode::Serve => None,

@@ -3,6 +3,7 @@
 mod api;
 mod browser;
 mod forms;
+mod hostile;
 mod ladder;
 mod low_latency;
 mod moq;

@@ -9,6 +9,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use millrace_media::Broadcast;
 use millrace_media::track::{Consumer, Event, Kind, Next, Start, Track};
+use millrace_supervise as supervise;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -162,7 +163,16 @@ impl Running {
             version: watch::Sender::new(0),
             renditions,
         });
-        let task = tokio::spawn(follow(feed.clone(), broadcast, consumer, longest));
+        let (fed, mut first) = (feed.clone(), Some(consumer));
+        let name = format!("the playlist of {} of {}", feed.track.name(), broadcast.name());
+        let task = tokio::spawn(supervise::restart(name, move || {
+            // What made it panic is left out.
+            let consumer = first.take().unwrap_or_else(|| {
+                fed.update(MediaPlaylist::skip);
+                fed.track.subscribe(Start::NextGroup)
+            });
+            follow(fed.clone(), broadcast.clone(), consumer, longest)
+        }));
         Self { feed, task }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use millrace_media::broadcast::State;
 use millrace_media::track::{Kind, Track};
 use millrace_media::{Broadcast, BroadcastName, Bus, Time, TrackName};
+use millrace_supervise as supervise;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -59,7 +60,8 @@ impl Hls {
         let cors = Cors::new(&settings.cors_origins);
         let shared =
             Arc::new(Shared { cors, bus, settings, broadcasts, blocked: AtomicUsize::new(0), meters: Meters::new() });
-        let watcher = tokio::spawn(watch(shared.clone()));
+        let watched = shared.clone();
+        let watcher = tokio::spawn(supervise::restart("the playlists", move || watch(watched.clone())));
         Arc::new(Self { shared, watcher })
     }
 

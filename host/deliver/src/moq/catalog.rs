@@ -45,12 +45,21 @@ impl Form {
     }
 }
 
+/// Why a catalog cannot be written. What it says comes from publishers in part, and a format may have no word for it.
+#[derive(Debug, thiserror::Error)]
+enum WriteError {
+    #[error("hang: {0}")]
+    Hang(#[from] ::hang::Error),
+    #[error("MSF: {0}")]
+    Msf(#[from] serde_json::Error),
+}
+
 /// Writes the catalog of `tracks`, at `unix_millis` since the Unix epoch.
-fn write(form: Form, tracks: &[Listed], unix_millis: u64) -> Bytes {
+fn write(form: Form, tracks: &[Listed], unix_millis: u64) -> Result<Bytes, WriteError> {
     match form {
         Form::Hang => hang::write(tracks),
         Form::Msf => msf::write(tracks, unix_millis),
-        Form::Older => older::write(tracks),
-        Form::Header => older::header(tracks),
+        Form::Older => Ok(older::write(tracks)),
+        Form::Header => Ok(older::header(tracks)),
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use millrace_media::track::Track;
 use millrace_media::{Broadcast, BroadcastName, Bus};
+use millrace_supervise as supervise;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
@@ -162,7 +163,10 @@ impl Shared {
         let changed = !gone.is_empty() || !came.is_empty();
         drop((gone, replaced));
         for (name, view, editions) in came {
-            self.spawn(net::publish(self.origin.clone(), name, view, editions, self.net.clone()));
+            let (origin, meters) = (self.origin.clone(), self.net.clone());
+            self.spawn(supervise::restart(format!("{name} over moq-net"), move || {
+                net::publish(origin.clone(), name.clone(), view.clone(), editions.clone(), meters.clone())
+            }));
         }
         if changed {
             self.names.send_modify(|count| *count += 1);
@@ -189,7 +193,10 @@ pub(super) async fn watch(shared: Arc<Shared>) {
         }
         for broadcast in live {
             followed.entry(broadcast.name().clone()).or_insert_with(|| {
-                let task = shared.spawn(follow(shared.clone(), broadcast.clone()));
+                let (follower, followed) = (shared.clone(), broadcast.clone());
+                let task = shared.spawn(supervise::restart(format!("{} over MoQ", broadcast.name()), move || {
+                    follow(follower.clone(), followed.clone())
+                }));
                 (broadcast, task)
             });
         }

@@ -145,3 +145,20 @@ async fn the_older_catalog_has_the_picture_and_says_where_its_header_is() {
         assert_eq!(objects[0].0, info.init, "the header of {track}");
     }
 }
+
+#[tokio::test]
+async fn frames_that_last_no_time_leave_the_catalogs_as_they_are() {
+    let mut source = Source::new();
+    source.pictures(3);
+    source.instants(2);
+    let server = Server::new(source.bus.clone());
+    let net = server.net().await;
+    let mut subscription = net.subscribe(NAME, "catalog.json").await.unwrap();
+    let (_, texts) = read(&mut subscription, 1).await;
+    let catalog = hang(&texts[0]);
+    assert_eq!(catalog.video.renditions["video"].jitter, None, "the format has no word for a wait of no time");
+    let mut transport = server.transport().await;
+    let mut subscription = transport.subscribe(NAME, "catalog").await.unwrap();
+    let (_, texts) = subscription.read(1).await;
+    assert_eq!(msf(&texts[0]).tracks.len(), 2);
+}

@@ -150,6 +150,15 @@ impl Source {
         written.producer.write(media).unwrap();
     }
 
+    /// Writes so many frames that last no time, as one fragment.
+    pub(crate) fn instants(&mut self, count: u32) {
+        let written = self.video.as_mut().unwrap();
+        let at = Time::new(written.ticks, Timescale::new(VIDEO_SCALE).unwrap());
+        let frames = (0..count).map(|_| packet(written.ticks, 0, false, 100));
+        let media = written.chunks.chunk(at, frames, None).unwrap();
+        written.producer.write(media).unwrap();
+    }
+
     fn sound(&mut self) {
         let written = self.audio.as_mut().unwrap();
         let at = Time::new(written.ticks, Timescale::new(AUDIO_SCALE).unwrap());

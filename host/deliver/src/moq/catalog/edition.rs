@@ -83,7 +83,12 @@ impl Editions {
 
     fn add(&mut self, unix: Duration, numbers: &Numbers) {
         let unix_millis = u64::try_from(unix.as_millis()).unwrap_or(0);
-        let texts = Form::ALL.map(|form| super::write(form, &self.tracks, unix_millis));
+        let texts = Form::ALL.map(|form| {
+            super::write(form, &self.tracks, unix_millis).unwrap_or_else(|error| {
+                tracing::error!(%error, "a catalog cannot be written: the one before stays");
+                self.kept.back().map(|edition| edition.text(form).clone()).unwrap_or_default()
+            })
+        });
         self.kept.push_back(Arc::new(Edition { group: numbers.next(unix_millis), texts }));
         while self.kept.len() > KEPT {
             self.kept.pop_front();

@@ -8,11 +8,15 @@ use hang::catalog::{AudioCodec, AudioConfig, Container, VideoCodec, VideoConfig}
 use millrace_cmaf::CodecConfig;
 use millrace_media::track::{Format, Info};
 
+use super::WriteError;
 use super::measured::Listed;
 use crate::renditions::Rung as _;
 
 /// The catalog of `tracks`.
-pub(super) fn write(tracks: &[Listed]) -> Bytes {
+///
+/// # Errors
+/// Where the format cannot say what a track is.
+pub(super) fn write(tracks: &[Listed]) -> Result<Bytes, WriteError> {
     let mut catalog = Catalog::<()>::default();
     for track in tracks {
         let name = track.part.name().to_string();
@@ -22,7 +26,7 @@ pub(super) fn write(tracks: &[Listed]) -> Bytes {
             Format::Data => {}
         }
     }
-    catalog.to_vec().expect("it is made of text and numbers").into()
+    Ok(catalog.to_vec()?.into())
 }
 
 fn video(track: &Listed) -> VideoConfig {

@@ -16,7 +16,8 @@ pub(super) struct Listed {
     pub(super) part: Part,
     /// In bits per second: declared, or measured once there was enough to measure.
     pub(super) bitrate: Option<u64>,
-    /// How long a fragment's first frame has waited for its last: nothing where each frame is a fragment. Only ever grows.
+    /// How long a fragment's first frame has waited for its last. None where each frame is a fragment, and never zero: catalogs cannot
+    /// say that. Only ever grows.
     pub(super) held_back: Option<Duration>,
 }
 
@@ -44,5 +45,6 @@ fn bitrate(track: &Track) -> Option<u64> {
 
 fn held_back(track: &Track) -> Option<Duration> {
     let newest = track.newest().filter(|fragment| fragment.samples.len() > 1)?;
-    Some(newest.duration.to_duration())
+    // A publisher decides what its samples last, which may be nothing.
+    Some(newest.duration.to_duration()).filter(|held_back| !held_back.is_zero())
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use millrace_media::track::{Format, Kind};
 use moq_msf::{Catalog, Packaging, Role, Track};
 
+use super::WriteError;
 use super::measured::Listed;
 use crate::moq::view::Part;
 use crate::renditions::Rung as _;
@@ -18,11 +19,14 @@ const PICTURES_SAP: u8 = 2;
 const SOUND_SAP: u8 = 1;
 
 /// The catalog of `tracks`, made at `unix_millis` since the Unix epoch.
-pub(super) fn write(tracks: &[Listed], unix_millis: u64) -> Bytes {
+///
+/// # Errors
+/// Where the format cannot say what a track is.
+pub(super) fn write(tracks: &[Listed], unix_millis: u64) -> Result<Bytes, WriteError> {
     let tracks = tracks.iter().map(|listed| track(listed, alternatives(&listed.part, tracks)));
     let mut catalog = Catalog::new(tracks.collect());
     catalog.generated_at = Some(unix_millis);
-    catalog.to_json().expect("it is made of text and numbers").into()
+    Ok(catalog.to_json()?.into())
 }
 
 fn track(listed: &Listed, alternatives: u32) -> Track {

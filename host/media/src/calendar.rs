@@ -68,8 +68,8 @@ pub struct Timing {
 /// Why a fragment has no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoPlace {
-    /// Video before the first keyframe of its epoch.
-    #[error("no keyframe has come yet")]
+    /// Video before the first keyframe of its epoch, or so long after its last one that the calendar has forgotten the group.
+    #[error("no keyframe has come yet, or none for too long")]
     BeforeKeyframe,
     /// A group that the calendar has not seen, or no longer remembers.
     #[error("group {} is not in the calendar", .0.0)]
@@ -192,7 +192,10 @@ impl Calendar {
         let start = timing.presentation_time;
         let group = match kind {
             Kind::Video if timing.keyframe => self.access_point(start),
-            Kind::Video => in_epoch.ok_or(NoPlace::BeforeKeyframe)?.group,
+            // Another track may have begun so many groups that this one's is forgotten.
+            Kind::Video => {
+                in_epoch.filter(|last| self.find(last.group).is_some()).ok_or(NoPlace::BeforeKeyframe)?.group
+            }
             Kind::Audio | Kind::Data => self.follow(start),
         };
         let group = in_epoch.map_or(group, |last| group.max(last.group));

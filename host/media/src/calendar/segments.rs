@@ -14,6 +14,9 @@ use crate::time::Time;
 /// How many of the last groups say how long the next may be.
 const GROUPS_REMEMBERED: usize = 8;
 
+/// The most segments that are remembered: hours of them.
+pub(super) const MAX_SEGMENTS: usize = 8_192;
+
 /// Sound is cut at its own chunks, so that a segment of it may be this much longer than the pictures'.
 const CHUNK: Time = Time::from_millis(150);
 
@@ -102,7 +105,17 @@ impl Segments {
         self.begin(epoch, start, false, false);
     }
 
+    /// How many are remembered.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     fn begin(&mut self, epoch: Epoch, start: Time, discontinuity: bool, independent: bool) -> Segment {
+        // A source without keyframes begins no groups, by which segments are forgotten otherwise.
+        if self.entries.len() == MAX_SEGMENTS {
+            self.entries.pop_front();
+        }
         let number = Segment(self.next);
         self.next += 1;
         self.discontinuities += u64::from(discontinuity);

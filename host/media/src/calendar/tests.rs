@@ -247,3 +247,54 @@ fn hostile_times_do_not_panic() {
         source.calendar.segment(Segment(0));
     }
 }
+
+#[test]
+fn a_track_whose_group_others_have_made_forgotten_waits_for_a_keyframe() {
+    let mut source = Source::with(Settings { history: Duration::from_secs(10), ..Settings::default() });
+    let mut other = Cursor::default();
+    source.video(0.0, true).unwrap();
+    for second in 1..60 {
+        let timing = timing(f64::from(second), 0.04, true);
+        source.calendar.place_source(&mut other, Kind::Video, timing, UNIX).unwrap();
+    }
+    assert_eq!(source.video(0.04, false), Err(NoPlace::BeforeKeyframe));
+    assert!(source.video(60.0, true).is_ok());
+    assert!(source.video(60.04, false).is_ok());
+}
+
+#[test]
+fn no_order_of_hostile_fragments_panics_or_fills_the_memory() {
+    for seed in 1..=50u64 {
+        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut below = |bound: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            (random >> 11) % bound
+        };
+        let mut source = Source::with(Settings { history: Duration::from_secs(10), ..Settings::default() });
+        let mut cursors = [Cursor::default(); 3];
+        let mut now = 0.0;
+        for _ in 0..2_000 {
+            now += [0.0, 0.04, 1.0, 9.9, 1e6, -1.0, -1e6][below(7) as usize];
+            let duration = [0.0, 0.04, 20.0, 1e9][below(4) as usize];
+            let track = below(3) as usize;
+            let kind = if track == 2 { Kind::Audio } else { Kind::Video };
+            let timing = timing(now, duration, below(4) == 0);
+            if let Ok(place) = source.calendar.place_source(&mut cursors[track], kind, timing, UNIX) {
+                source.calendar.segment(place.segment);
+                let mut derived = Cursor::default();
+                let _ = source.calendar.place_derived(&mut derived, place.group, secs(now));
+            }
+            if below(100) == 0 {
+                source.calendar.begin_epoch(UNIX);
+            }
+        }
+    }
+    let mut source = Source::new();
+    source.video(0.0, true).unwrap();
+    for minute in 1..20_000 {
+        source.video(f64::from(minute) * 60.0, false).unwrap();
+    }
+    assert!(source.calendar.segments.len() <= segments::MAX_SEGMENTS);
+}

@@ -64,6 +64,7 @@ test: setup plugins web lint ## Runs all the checks and tests
 	fi
 	$(CARGO) test $(WORKSPACE) --doc
 	$(NPM) --prefix web test
+	@echo "make test: all checks and tests have passed"
 
 # The server carries the pages and the ladder plugin, so they are built before it is checked.
 lint: setup-demo plugins web ## Checks formatting, and runs the linters with warnings as errors

@@ -22,6 +22,7 @@ GUEST_CARGO := CARGO_TARGET_DIR=$(GUESTS) $(CARGO)
 # run them, too.
 PEERS := moq-cli moq-pub moq-relay moq-relay-ietf moq-sub moq-test-client
 RELAYS := moq-relay moq-relay-ietf
+DENY := target/peers/debug/cargo-deny --all-features
 PEER_CARGO := $(CARGO) build --locked --manifest-path tests/peers/Cargo.toml --target-dir $(CURDIR)/target/peers --bins
 
 WEB_SOURCES := $(shell find web \( -name node_modules -o -name dist \) -prune -o -type f -print)
@@ -32,7 +33,7 @@ NODE_MODULES := $(addsuffix /node_modules/.package-lock.json,$(NODE_PACKAGES))
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-test setup-demo setup-bench peers demo test lint bench plugins web clean
+.PHONY: help setup setup-test setup-demo setup-bench peers demo test lint deny audit bench plugins web clean
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,7 +57,7 @@ demo: setup-demo plugins web ## Builds, and serves a live test stream on http://
 	$(CARGO) build $(WORKSPACE) --bin millrace
 	$(BUILT) demo $(ARGS)
 
-test: setup plugins web lint ## Runs all the checks and tests
+test: setup plugins web lint deny ## Runs all the checks and tests
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		echo "$(CARGO) nextest run $(WORKSPACE)"; $(CARGO) nextest run $(WORKSPACE); \
 	else \
@@ -79,6 +80,22 @@ lint: setup-demo plugins web ## Checks formatting, and runs the linters with war
 	done
 	$(NPM) --prefix web run check
 	$(NPM) --prefix web run lint
+
+# What stands in deny.toml, for the server and for each plugin.
+deny: setup-demo ## Checks the licences and sources of dependencies
+	$(PEER_CARGO) -p cargo-deny
+	@set -e; for manifest in Cargo.toml plugins/*/Cargo.toml; do \
+		echo "cargo-deny $$manifest"; $(DENY) --manifest-path $$manifest check licenses sources; \
+	done
+
+# Not a part of `make test`, which must not fail because of what was published today.
+audit: setup-demo ## Checks dependencies for known vulnerabilities, where the RustSec database can be fetched
+	$(PEER_CARGO) -p cargo-deny
+	@if $(DENY) fetch db >/dev/null 2>&1; then \
+		$(DENY) check advisories; \
+	else \
+		echo "audit: skipped: https://github.com/RustSec/advisory-db cannot be reached"; \
+	fi
 
 # The servers that are measured run as processes of their own.
 bench: setup-bench plugins web ## Measures against the goals, in some minutes; also written to target/bench/ (ARGS="ladder beside")

@@ -120,3 +120,23 @@ fn a_server_without_descriptors_lets_silent_connections_go() {
     server.terminate();
     server.stopped(Some("no file descriptors are left"));
 }
+
+#[test]
+fn a_viewer_who_takes_nothing_is_reset_when_patience_ends() {
+    let server = Server::demo("ladder = []\n[http]\npatience = \"1s\"\n");
+    let video = "/hls/live/demo/video";
+    let segment = until("a segment", || {
+        let playlist = Playlist::parse(&server.text(&format!("{video}/playlist.m3u8")));
+        Some(playlist.segments.first()?.uri.clone())
+    });
+    let mut viewer = TcpStream::connect(server.address()).expect("it listens");
+    let request = format!("GET {video}/{segment} HTTP/1.1\r\nHost: a\r\n\r\n");
+    // More than the sockets of both sides hold, whatever the machine gives them.
+    viewer.write_all(request.repeat(400).as_bytes()).expect("it is taken");
+    let ended = || server.metric("millrace_http_connections_ended_total", &["reason=\"untaken\""]);
+    until("the viewer is gone", || (ended() >= 1.0).then_some(()));
+    viewer.set_read_timeout(Some(PATIENCE)).expect("a time-out can be set");
+    let error = std::io::copy(&mut viewer, &mut std::io::sink()).expect_err("the rest is not offered any more");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    server.stop();
+}

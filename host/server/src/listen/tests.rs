@@ -17,6 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use super::table::{Limits, Table};
 use super::{accept, serve};
@@ -39,6 +40,10 @@ struct Stage {
 
 impl Stage {
     async fn new(limits: Limits) -> Self {
+        Self::with(limits, None).await
+    }
+
+    async fn with(limits: Limits, tls: Option<TlsAcceptor>) -> Self {
         let app = Router::new()
             .route("/small", get(|| async { "small" }))
             .route("/piece", get(|| async { Body::from(vec![7; PIECE]) }))
@@ -47,7 +52,7 @@ impl Stage {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (begun, address) = (Instant::now(), listener.local_addr().unwrap());
         let table = Arc::new(Table::new(limits, begun));
-        let server = Arc::new(serve::Server { router: app, tls: None });
+        let server = Arc::new(serve::Server { router: app, tls });
         let (stopping, stop) = watch::channel(false);
         let mut accepting = JoinSet::new();
         accepting.spawn(accept::accept(listener, table.clone(), server, stop));

@@ -14,6 +14,8 @@ pub(super) fn acceptor(certificates: &Certificates) -> anyhow::Result<TlsAccepto
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(certificates.clone()));
+    // Players come back often. A ticket carries what a handshake has to know, so nothing is kept here (RFC 8446, 4.6.1).
+    config.ticketer = rustls::crypto::ring::Ticketer::new()?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

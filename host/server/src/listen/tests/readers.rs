@@ -2,11 +2,15 @@
 
 use std::io::ErrorKind;
 
+use millrace_moq::Certificates;
+use rustls::{ClientConfig, RootCertStore};
 use socket2::SockRef;
+use tokio_rustls::TlsConnector;
 
 use super::*;
 use crate::listen::connection::{Connection, Order};
 use crate::listen::socket::{SEND_BUFFER, UNSENT, prepare};
+use crate::listen::tls;
 
 #[tokio::test]
 async fn a_socket_sends_small_writes_at_once_and_holds_little() {
@@ -54,6 +58,33 @@ async fn a_client_that_takes_nothing_is_ended_when_patience_is() {
     let mut taken = Vec::new();
     let error = client.read_to_end(&mut taken).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_over_tls_is_ended_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let [cert, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let acceptor = tls::acceptor(&Certificates::from_files(&cert, &key).unwrap()).unwrap();
+    let stage = Stage::with(LIMITS, Some(acceptor)).await;
+
+    let mut trusted = RootCertStore::empty();
+    trusted.add(made.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(trusted).with_no_client_auth();
+    let connector = TlsConnector::from(Arc::new(config));
+    let mut client = connector.connect("localhost".try_into().unwrap(), stage.connect().await).await.unwrap();
+    client.write_all(request("/large").as_bytes()).await.unwrap();
+    client.flush().await.unwrap();
+    let connection = stuck(&stage).await;
+    stage.at(1);
+    stage.at(30);
+    assert_eq!(connection.standing(), Order::Stay);
+    stage.at(31);
+    stage.holds(0).await;
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! Connections on which nothing is asked.
 
+use std::time::SystemTime;
+
+use millrace_moq::Certificates;
+
 use super::*;
 use crate::listen::tls;
-use millrace_moq::Certificates;
-use std::time::SystemTime;
 
 #[tokio::test]
 async fn a_connection_without_a_request_ends_after_a_minute() {
@@ -34,17 +36,11 @@ async fn a_connection_without_a_request_ends_after_a_minute() {
 #[tokio::test(start_paused = true)]
 async fn a_handshake_that_does_not_end_is_ended() {
     let certificates = Certificates::development(vec!["localhost".into()], SystemTime::now()).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let table = Arc::new(Table::new(LIMITS, Instant::now()));
-    let server = serve::Server { router: Router::new(), tls: Some(tls::acceptor(&certificates).unwrap()) };
-    let (_stopping, stop) = watch::channel(false);
-    let mut accepting = JoinSet::new();
-    accepting.spawn(accept::accept(listener, table.clone(), Arc::new(server), stop));
-    let mut client = TcpStream::connect(address).await.unwrap();
+    let stage = Stage::with(LIMITS, Some(tls::acceptor(&certificates).unwrap())).await;
+    let mut client = stage.connect().await;
     client.write_all(&[22, 3, 1, 2, 0]).await.unwrap();
     // The clock runs ahead where nothing happens.
     let mut answer = Vec::new();
     assert!(client.read_to_end(&mut answer).await.map_or(true, |read| read == 0));
-    until(|| table.len() == 0).await;
+    stage.holds(0).await;
 }

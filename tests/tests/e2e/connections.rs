@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
-use millrace_tests::{PATIENCE, Playlist, Server, run, until};
+use millrace_tests::{Client, PATIENCE, Playlist, Server, run, until};
 
 /// How many parts are fetched, one after another.
 const PARTS: usize = 100;
@@ -56,9 +56,7 @@ impl Fetched {
 #[test]
 fn parts_on_one_connection_do_not_wait_for_acknowledgements() {
     let folder = tempfile::tempdir().expect("a folder");
-    for (tls, versions) in
-        [(tls(folder.path()), ["--http1.1", "--http2"]), (String::new(), ["--http1.1", "--http2-prior-knowledge"])]
-    {
+    for (tls, versions) in [(tls(folder.path()), &["--http1.1", "--http2"][..]), (String::new(), &["--http1.1"])] {
         let server = Server::demo(&format!("ladder = []\n{tls}"));
         let video = server.url("/hls/live/demo/video");
         let part = until("a part", || {
@@ -76,6 +74,13 @@ fn parts_on_one_connection_do_not_wait_for_acknowledgements() {
             let median = fetched.took[PARTS / 2];
             println!("{} {version}: median {:.3} ms", server.url(""), median * 1e3);
             assert!(median < QUICK, "{version}: a part takes {:.1} ms", median * 1e3);
+        }
+        if tls.is_empty() {
+            // curl 7.88 cannot use such a connection twice.
+            let health = server.url("/healthz");
+            let form = ["--write-out", "HTTP/%{http_version}", &health];
+            let said = run("curl", [&["--silent", "--http2-prior-knowledge"][..], &form].concat());
+            assert_eq!(said, "ok\nHTTP/2");
         }
         server.stop();
     }
@@ -124,9 +129,10 @@ fn a_server_without_descriptors_lets_silent_connections_go() {
 #[test]
 fn a_viewer_who_takes_nothing_is_reset_when_patience_ends() {
     let server = Server::demo("ladder = []\n[http]\npatience = \"1s\"\n");
-    let video = "/hls/live/demo/video";
+    let (client, video) = (Client::default(), "/hls/live/demo/video");
     let segment = until("a segment", || {
-        let playlist = Playlist::parse(&server.text(&format!("{video}/playlist.m3u8")));
+        let answer = client.get(&server.url(&format!("{video}/playlist.m3u8")));
+        let playlist = (answer.status == 200).then(|| Playlist::parse(&answer.text()))?;
         Some(playlist.segments.first()?.uri.clone())
     });
     let mut viewer = TcpStream::connect(server.address()).expect("it listens");

@@ -8,6 +8,7 @@ mod accept;
 mod answer;
 mod connection;
 mod descriptors;
+mod piece;
 mod response;
 mod seldom;
 mod serve;

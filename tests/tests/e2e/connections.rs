@@ -57,7 +57,7 @@ impl Fetched {
 fn parts_on_one_connection_do_not_wait_for_acknowledgements() {
     let folder = tempfile::tempdir().expect("a folder");
     for (tls, versions) in [(tls(folder.path()), &["--http1.1", "--http2"][..]), (String::new(), &["--http1.1"])] {
-        let server = Server::demo(&format!("ladder = []\n{tls}"));
+        let server = Server::demo(&format!("ladder = []\n[plugin_host]\nbundled = false\n{tls}"));
         let video = server.url("/hls/live/demo/video");
         let part = until("a part", || {
             let (code, text) = millrace_tests::run_for_errors(
@@ -128,7 +128,7 @@ fn a_server_without_descriptors_lets_silent_connections_go() {
 
 #[test]
 fn a_viewer_who_takes_nothing_is_reset_when_patience_ends() {
-    let server = Server::demo("ladder = []\n[http]\npatience = \"1s\"\n");
+    let server = Server::demo("ladder = []\n[plugin_host]\nbundled = false\n[http]\npatience = \"1s\"\n");
     let (client, video) = (Client::default(), "/hls/live/demo/video");
     let segment = until("a segment", || {
         let answer = client.get(&server.url(&format!("{video}/playlist.m3u8")));

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
 use hyper::rt::Executor;
 use tokio::task::AbortHandle;
 
@@ -50,7 +49,21 @@ impl Response {
         response
     }
 
-    fn moved(&self) {
+    /// Notes that a piece of its body is on its way.
+    pub(super) fn begin_piece(&self) {
+        if self.pieces.fetch_add(1, Ordering::AcqRel) == 0 {
+            self.moved();
+        }
+    }
+
+    /// Notes that all of a piece is framed, or given up.
+    pub(super) fn end_piece(&self) {
+        self.moved();
+        self.pieces.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Notes that bytes of it were framed.
+    pub(super) fn moved(&self) {
         self.moved.store(self.connection.tick().millis(), Ordering::Relaxed);
     }
 
@@ -89,57 +102,5 @@ where
         let response = Response::new(&self.0);
         let task = tokio::spawn(CURRENT.scope(response.clone(), stream));
         response.task.get_or_init(|| task.abort_handle());
-    }
-}
-
-/// Bytes of a response's body, on their way to the client.
-#[derive(Debug)]
-pub(super) struct Piece {
-    bytes: Bytes,
-    /// None over HTTP/1.1, where what is not taken is seen at the socket.
-    response: Option<Arc<Response>>,
-}
-
-impl Piece {
-    pub(super) fn new(bytes: Bytes, response: Option<&Arc<Response>>) -> Self {
-        if let Some(response) = response
-            && response.pieces.fetch_add(1, Ordering::AcqRel) == 0
-        {
-            response.moved();
-        }
-        Self { bytes, response: response.cloned() }
-    }
-}
-
-impl Buf for Piece {
-    fn remaining(&self) -> usize {
-        self.bytes.remaining()
-    }
-
-    fn chunk(&self) -> &[u8] {
-        self.bytes.chunk()
-    }
-
-    fn advance(&mut self, count: usize) {
-        self.bytes.advance(count);
-        if let Some(response) = &self.response {
-            response.moved();
-        }
-    }
-
-    fn copy_to_bytes(&mut self, len: usize) -> Bytes {
-        if let Some(response) = &self.response {
-            response.moved();
-        }
-        self.bytes.copy_to_bytes(len)
-    }
-}
-
-impl Drop for Piece {
-    fn drop(&mut self) {
-        if let Some(response) = &self.response {
-            response.moved();
-            response.pieces.fetch_sub(1, Ordering::AcqRel);
-        }
     }
 }

@@ -46,7 +46,7 @@ setup-test:
 setup-demo: ## Installs what the demo needs: apt nasm, cmake, g++, libsvtav1enc-dev; the wasm32 target
 	@scripts/setup.sh demo
 
-setup-bench: $(NODE_MODULES) ## Installs what the benchmarks need: as setup, and apt nginx-light, wrk; npm packages; relays
+setup-bench: $(NODE_MODULES) ## Installs what the benchmarks need: as setup, and apt nginx-light, wrk, nghttp2-client; npm packages; relays
 	@scripts/setup.sh bench
 	$(PEER_CARGO) --release $(addprefix -p ,$(RELAYS))
 

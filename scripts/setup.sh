@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 # build the codecs; SVT-AV1 is Debian's own.
 demo=(g++:g++ cmake:cmake nasm:nasm /usr/include/svt-av1/EbSvtAv1Enc.h:libsvtav1enc-dev)
 test=("${demo[@]}" curl:curl ffmpeg:ffmpeg ffprobe:ffmpeg chromium:chromium)
-bench=("${test[@]}" nginx:nginx-light wrk:wrk)
+bench=("${test[@]}" nginx:nginx-light wrk:wrk h2load:nghttp2-client)
 
 say() { printf 'setup: %s\n' "$*"; }
 die() {

@@ -30,19 +30,25 @@ pub struct Server {
 impl Server {
     /// `millrace serve` with this configuration.
     pub fn serve(config: &str) -> Self {
-        Self::start("serve", config, Turn::take())
+        Self::start("serve", config, Command::new(Self::binary()), Turn::take())
     }
 
     /// `millrace demo` with this configuration.
     pub fn demo(config: &str) -> Self {
-        Self::start("demo", config, Turn::take())
+        Self::start("demo", config, Command::new(Self::binary()), Turn::take())
     }
 
-    fn start(mode: &str, config: &str, turn: Turn) -> Self {
+    /// `millrace serve` with no more than so many file descriptors.
+    pub fn serve_with_descriptors(config: &str, descriptors: u32) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"")]).arg(Self::binary());
+        Self::start("serve", config, shell, Turn::take())
+    }
+
+    fn start(mode: &str, config: &str, mut command: Command, turn: Turn) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the configuration");
         let file = folder.path().join("millrace.toml");
         std::fs::write(&file, config).expect("the configuration can be written");
-        let mut command = Command::new(Self::binary());
         command.args([mode, "--listen", "127.0.0.1:0", "--config"]).arg(&file);
         // What is set where the tests run is not what they are about.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MILLRACE_")) {
@@ -53,7 +59,7 @@ impl Server {
         let record = Record::default();
         let (found, address) = mpsc::sync_channel(1);
         let see = move |line: &str| {
-            if let Some(at) = line.find("http://") {
+            if let Some(at) = line.find("http://").or_else(|| line.find("https://")) {
                 // Only the first is waited for.
                 let _ = found.try_send(line[at..].split(['/', '#']).take(3).collect::<Vec<_>>().join("/"));
             }
@@ -96,7 +102,7 @@ impl Server {
 
     /// Host and port.
     pub fn address(&self) -> &str {
-        self.origin.trim_start_matches("http://")
+        self.origin.split("://").last().expect("it has a scheme")
     }
 
     /// What it has logged.

@@ -1,27 +1,46 @@
-//! The addresses the server listens on, with or without TLS.
+//! The HTTP listeners: their addresses, their connections, and what each connection may take.
+//!
+//! An accept loop for each address hands every socket to the [table](table) of connections, which counts them, refuses those beyond the
+//! limits, and looks at all of them once a tick: a connection whose client takes nothing, or asks for nothing, is ended there. Each
+//! connection is a task of its own that speaks TLS, HTTP/1.1 and HTTP/2.
+
+mod accept;
+mod answer;
+mod connection;
+mod descriptors;
+mod piece;
+mod response;
+mod seldom;
+mod serve;
+mod socket;
+mod table;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod unsent;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use axum::Router;
-use axum_server::Handle;
-use axum_server::tls_rustls::RustlsConfig;
-use hyper_util::rt::TokioTimer;
 use millrace_moq::Certificates;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
+use self::table::{Limits, Table};
 use crate::api::Reach;
 use crate::config::Http;
 
-/// A client that says nothing for so long, at first or between requests, is let go.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) use self::descriptors::raise as raise_descriptors;
 
 /// Addresses that are bound.
 pub(crate) struct Listeners {
     sockets: Vec<TcpListener>,
-    tls: Option<RustlsConfig>,
+    tls: Option<TlsAcceptor>,
+    limits: Limits,
 }
 
 impl Listeners {
@@ -30,7 +49,7 @@ impl Listeners {
     /// # Errors
     /// Where one cannot be bound.
     pub(crate) fn bind(http: &Http, certificates: Option<&Certificates>) -> anyhow::Result<Self> {
-        let tls = certificates.map(tls).transpose()?;
+        let tls = certificates.map(tls::acceptor).transpose()?;
         let bind = |address: &SocketAddr| {
             let socket = TcpListener::bind(address).with_context(|| {
                 format!("cannot listen on {address}: is another server there? `http.listen` or --listen names others")
@@ -38,7 +57,12 @@ impl Listeners {
             socket.set_nonblocking(true)?;
             Ok(socket)
         };
-        Ok(Self { sockets: http.listen.iter().map(bind).collect::<anyhow::Result<_>>()?, tls })
+        let limits = Limits {
+            patience: http.patience,
+            connections: http.max_connections,
+            connections_per_address: http.max_connections_per_address,
+        };
+        Ok(Self { sockets: http.listen.iter().map(bind).collect::<anyhow::Result<_>>()?, tls, limits })
     }
 
     /// Where it listens: as configured, with the ports that were free where any would do.
@@ -52,11 +76,15 @@ impl Listeners {
     /// Serves until it is stopped: what is made for where each listener can be reached from.
     pub(crate) fn serve(self, app: impl Fn(Reach) -> Router) -> Serving {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let mut serving = Serving { handle: Handle::new(), tasks: JoinSet::new(), urls: Vec::new() };
+        let table = Arc::new(Table::new(self.limits, Instant::now()));
+        let stopping = watch::Sender::new(false);
+        let (mut accepting, mut sweeping) = (JoinSet::new(), JoinSet::new());
+        let mut urls = Vec::new();
+        sweeping.spawn(sweep(table.clone()));
         for socket in self.sockets {
             let reach = match socket.local_addr() {
                 Ok(address) => {
-                    serving.urls.push(format!("{scheme}://{address}"));
+                    urls.push(format!("{scheme}://{address}"));
                     if address.ip().to_canonical().is_loopback() { Reach::Loopback } else { Reach::Network }
                 }
                 Err(error) => {
@@ -64,49 +92,35 @@ impl Listeners {
                     Reach::Network
                 }
             };
-            let app = app(reach).into_make_service_with_connect_info::<SocketAddr>();
-            let handle = serving.handle.clone();
-            let tls = self.tls.clone();
-            serving.tasks.spawn(async move {
-                let served = match tls {
-                    Some(tls) => match axum_server::from_tcp_rustls(socket, tls) {
-                        Ok(mut server) => {
-                            server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-                            server.handle(handle).serve(app).await
-                        }
-                        Err(error) => Err(error),
-                    },
-                    None => match axum_server::from_tcp(socket) {
-                        Ok(mut server) => {
-                            server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-                            server.handle(handle).serve(app).await
-                        }
-                        Err(error) => Err(error),
-                    },
-                };
-                if let Err(error) = served {
-                    tracing::error!(%error, "a listener has failed");
+            let server = serve::Server { router: app(reach), tls: self.tls.clone() };
+            match tokio::net::TcpListener::from_std(socket) {
+                Ok(socket) => {
+                    accepting.spawn(accept::accept(socket, table.clone(), Arc::new(server), stopping.subscribe()));
                 }
-            });
+                Err(error) => tracing::error!(%error, "a listener has failed"),
+            }
         }
-        serving
+        Serving { table, stopping, accepting, _sweeping: sweeping, urls }
     }
 }
 
-/// TLS with whatever certificate there is when a client comes.
-fn tls(certificates: &Certificates) -> anyhow::Result<RustlsConfig> {
-    let mut config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(certificates.clone()));
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(RustlsConfig::from_config(Arc::new(config)))
+/// Looks at every connection once a tick, for ever.
+async fn sweep(table: Arc<Table>) {
+    let mut ticks = tokio::time::interval(table.tick());
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        table.sweep(Instant::now());
+    }
 }
 
 /// Listeners at work.
 pub(crate) struct Serving {
-    handle: Handle<SocketAddr>,
-    tasks: JoinSet<()>,
+    table: Arc<Table>,
+    stopping: watch::Sender<bool>,
+    accepting: JoinSet<()>,
+    /// Ends with this.
+    _sweeping: JoinSet<()>,
     urls: Vec<String>,
 }
 
@@ -118,7 +132,22 @@ impl Serving {
 
     /// Takes no more connections, and lets answers under way finish within `patience`.
     pub(crate) async fn stop(mut self, patience: Duration) {
-        self.handle.graceful_shutdown(Some(patience));
-        while self.tasks.join_next().await.is_some() {}
+        self.stopping.send_replace(true);
+        self.table.retire_all();
+        let finished = async {
+            while self.accepting.join_next().await.is_some() {}
+            self.table.emptied().await;
+        };
+        if tokio::time::timeout(patience, finished).await.is_err() {
+            tracing::debug!(connections = self.table.len(), "connections are cut off");
+        }
+        // What is left ends with its tasks.
+        self.accepting.shutdown().await;
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.table.close();
     }
 }

@@ -19,7 +19,7 @@ use crate::cli::Mode;
 use crate::config::{Config, Overlay};
 use crate::demo::{self, Demo};
 use crate::ladders::Ladders;
-use crate::listen::Listeners;
+use crate::listen::{self, Listeners};
 use crate::{api, moq, pages, plugins, settings, telemetry};
 
 /// How often broadcasts are looked at that wait for their publisher or have ended.
@@ -36,6 +36,7 @@ const LAST_MOMENTS: Duration = Duration::from_secs(5);
 /// Where an address cannot be listened on, a plugin cannot be loaded, or a certificate cannot be read.
 pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result<()> {
     let mut stop = StopSignals::new()?;
+    listen::raise_descriptors();
     // Addresses first: the commonest reason that a server cannot start.
     let shown = Shown::of(&config)?;
     let listeners = Listeners::bind(&config.http, shown.http.as_ref())?;

@@ -44,7 +44,7 @@ impl Program {
         // It ends with the child.
         std::thread::spawn(move || {
             for line in out.lines().map_while(Result::ok) {
-                if let Some((_, rest)) = line.split_once("http://") {
+                if let Some((_, rest)) = line.split_once("http://").or_else(|| line.split_once("https://")) {
                     // Only the first is waited for.
                     let _ = found.try_send(rest.split('/').next().unwrap_or_default().to_owned());
                 }
@@ -55,11 +55,16 @@ impl Program {
         Ok(program)
     }
 
-    /// nginx with one process, for the files of `folder`: everything that makes it quick, and nothing else.
-    pub(crate) fn nginx(files: &Path) -> anyhow::Result<Self> {
+    /// nginx with one process, for the files of `folder`: everything that makes it quick, and nothing else. With a certificate it speaks
+    /// TLS, and HTTP/2 with clients that ask for it.
+    pub(crate) fn nginx(files: &Path, certificate: Option<&Certificate>) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let config = folder.path().join("nginx.conf");
+        let (protocol, tls) = match certificate {
+            None => ("", String::new()),
+            Some(certificate) => (" ssl http2", certificate.for_nginx()),
+        };
         // Without a master process there is none to outlive it.
         let text = format!(
             "daemon off;\nmaster_process off;\nworker_processes 1;\npid nginx.pid;\n\
@@ -69,8 +74,8 @@ impl Program {
              keepalive_timeout 600; keepalive_requests 1000000000;\n\
              open_file_cache max=100; default_type video/mp4; server_tokens off;\n\
              client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;\n\
-             uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n\
-             server {{ listen {address}; root {}; }}\n}}\n",
+             uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n{tls}\
+             server {{ listen {address}{protocol}; root {}; }}\n}}\n",
             files.display()
         );
         fs::write(&config, text)?;
@@ -102,6 +107,38 @@ impl Drop for Program {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A certificate for this machine, of the kind that the server makes for itself (ECDSA, P-256), in files.
+#[derive(Debug)]
+pub(crate) struct Certificate {
+    cert: PathBuf,
+    key: PathBuf,
+    _folder: TempDir,
+}
+
+impl Certificate {
+    pub(crate) fn make() -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let [cert, key] = ["cert.pem", "key.pem"].map(|name| folder.path().join(name));
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()])?;
+        fs::write(&cert, made.cert.pem())?;
+        fs::write(&key, made.signing_key.serialize_pem())?;
+        Ok(Self { cert, key, _folder: folder })
+    }
+
+    /// A table of the server's configuration.
+    pub(crate) fn for_millrace(&self) -> String {
+        format!("[http.tls]\ncert = {:?}\nkey = {:?}\n", self.cert, self.key)
+    }
+
+    fn for_nginx(&self) -> String {
+        let (cert, key) = (self.cert.display(), self.key.display());
+        format!(
+            "ssl_certificate {cert}; ssl_certificate_key {key}; ssl_protocols TLSv1.3;\n\
+             ssl_session_cache shared:tls:1m; ssl_session_timeout 10m;\n"
+        )
     }
 }
 

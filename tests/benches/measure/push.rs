@@ -73,14 +73,6 @@ impl Push {
         });
         Ok(Self { sent, stream, thread: Some(thread) })
     }
-
-    /// Waits until all of it has been sent.
-    pub(crate) fn sent_all(&mut self) -> anyhow::Result<()> {
-        if let Some(thread) = self.thread.take() {
-            thread.join().map_err(|_| anyhow::anyhow!("the publisher panicked"))??;
-        }
-        Ok(())
-    }
 }
 
 impl Drop for Push {

@@ -2,6 +2,7 @@
 
 mod api;
 mod browser;
+mod connections;
 mod forms;
 mod hostile;
 mod ladder;

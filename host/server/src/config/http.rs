@@ -1,7 +1,9 @@
-//! `[http]`: where the server listens.
+//! `[http]`: where the server listens, and what its connections may take.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::fault::{Fault, Place};
 use super::section::Section;
@@ -16,7 +18,16 @@ pub struct Http {
     pub tls: Option<Tls>,
     /// Origins whose pages may read (CORS): `*` for all.
     pub cors_origins: Vec<Origin>,
+    /// A response ends when its client has taken no byte of it for this long.
+    pub patience: Duration,
+    /// Connections at once, over all listeners. 0: no limit.
+    pub max_connections: usize,
+    /// Connections at once from one address: one IPv4 address, or one /64 of IPv6. Loopback is exempt. 0: no limit.
+    pub max_connections_per_address: usize,
 }
+
+const PATIENCES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);
+const CONNECTIONS: RangeInclusive<usize> = 0..=1_000_000;
 
 /// A certificate and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +80,9 @@ impl Default for Http {
             listen: vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080)],
             tls: None,
             cors_origins: vec![Origin::any()],
+            patience: Duration::from_secs(30),
+            max_connections: 10_000,
+            max_connections_per_address: 1000,
         }
     }
 }
@@ -83,6 +97,13 @@ impl Http {
                 Some(origins) => origins.into_iter().map(|(origin, _)| origin).collect(),
                 None => default.cors_origins,
             },
+            patience: section.within("patience", default.patience, PATIENCES),
+            max_connections: section.within("max_connections", default.max_connections, CONNECTIONS),
+            max_connections_per_address: section.within(
+                "max_connections_per_address",
+                default.max_connections_per_address,
+                CONNECTIONS,
+            ),
         }
     }
 }

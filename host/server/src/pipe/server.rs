@@ -135,7 +135,8 @@ fn fetch_hash(server: &Url) -> anyhow::Result<Hash> {
     let mut address = server.clone();
     address.set_path("/certificate.sha256");
     address.set_query(None);
-    let config = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false).build();
+    let config = ureq::Agent::config_builder();
+    let config = config.no_delay(true).timeout_global(Some(PATIENCE)).http_status_as_error(false).build();
     let answer = ureq::Agent::new_with_config(config).get(address.as_str()).call();
     let mut answer = answer.with_context(|| format!("{address} cannot be asked for the certificate to trust"))?;
     let mut text = String::new();

@@ -30,6 +30,7 @@
 mod disposable;
 mod lengths;
 mod limits;
+mod past;
 mod ring;
 mod scaled;
 mod source;
@@ -48,6 +49,7 @@ use tokio::sync::Notify;
 
 pub use limits::Decoding;
 pub(crate) use limits::{Bucket, LastWork};
+pub(crate) use past::Past;
 use ring::{Job, State};
 pub(crate) use ring::{ReaderId, Taken};
 pub(crate) use source::Source;
@@ -104,6 +106,7 @@ impl Decoded {
 pub(crate) struct Decoders {
     decoding: Decoding,
     open: Mutex<Open>,
+    past: Arc<Past>,
 }
 
 #[derive(Default)]
@@ -129,7 +132,7 @@ impl Open {
 impl Decoders {
     /// Decoders of sources that may ask for so much.
     pub(crate) fn new(decoding: Decoding) -> Self {
-        Self { decoding, open: Mutex::default() }
+        Self { decoding, open: Mutex::default(), past: Arc::default() }
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -148,7 +151,7 @@ impl Decoders {
             return Ok(decoder);
         }
         open.refused.retain(|(known, _)| !known.track.is_same(&source.track));
-        match SourceDecoder::new(source, self.decoding) {
+        match SourceDecoder::new(source, self.decoding, self.past.clone()) {
             Ok(decoder) => {
                 let decoder = Arc::new(decoder);
                 if let Some(deadline) = open.deadline {
@@ -176,32 +179,33 @@ impl Decoders {
         self.open().deadline.is_some_and(|deadline| now >= deadline)
     }
 
-    /// What an encoder of sound drops of a source goes into its notes.
-    pub(crate) fn watch(&self, source: &Source, tally: &Arc<Tally>) {
+    /// What an encoder of sound drops of a source goes into its notes; when it ends, into those that are kept.
+    pub(crate) fn watch(&self, source: &Source, tally: &Arc<Tally>) -> Arc<Past> {
         let mut open = self.open();
         open.tidy();
         open.sounds.push((source.clone(), Arc::downgrade(tally)));
+        self.past.clone()
     }
 
     /// Sentences for the operator about what is not decoded of a broadcast.
     pub(crate) fn notes(&self, broadcast: &Broadcast) -> Vec<String> {
-        let limit = format!(
-            "they are more than {} million pixels a second, the limit of `transcode.max_decode`",
-            self.decoding.max_rate as f64 / 1e6
-        );
-        let mut open = self.open();
-        open.tidy();
-        let refused = open.refused.iter().filter(|(source, _)| source.broadcast.is_same(broadcast));
-        let mut notes: Vec<_> =
-            refused.map(|(source, reason)| format!("{} is not transcoded: {reason}", source.track.name())).collect();
-        for (source, decoder) in open.decoders.iter().filter(|(source, _)| source.broadcast.is_same(broadcast)) {
-            let Some(decoder) = decoder.upgrade() else { continue };
-            notes.extend(decoder.shared.tally.notes(source.track.name().as_str(), &limit));
-        }
-        for (source, tally) in open.sounds.iter().filter(|(source, _)| source.broadcast.is_same(broadcast)) {
-            let Some(tally) = tally.upgrade() else { continue };
-            notes.extend(tally.notes(source.track.name().as_str(), crate::sound::LIMIT));
-        }
+        let mut notes = self.past.of(broadcast);
+        // One of these may be the last handle to a decoder: it is dropped without the lock.
+        let (decoders, sounds) = {
+            let mut open = self.open();
+            open.tidy();
+            for (source, reason) in open.refused.iter().filter(|(source, _)| source.broadcast.is_same(broadcast)) {
+                notes.push(format!("{} is not transcoded: {reason}", source.track.name()));
+            }
+            let decoders = open.decoders.iter().filter(|(source, _)| source.broadcast.is_same(broadcast));
+            let decoders: Vec<_> = decoders.filter_map(|(_, decoder)| decoder.upgrade()).collect();
+            let sounds = open.sounds.iter().filter(|(source, _)| source.broadcast.is_same(broadcast));
+            let name = |source: &Source| source.track.name().clone();
+            let sounds: Vec<_> = sounds.filter_map(|(source, tally)| Some((name(source), tally.upgrade()?))).collect();
+            (decoders, sounds)
+        };
+        decoders.iter().for_each(|decoder| notes.extend(decoder.notes()));
+        sounds.iter().for_each(|(track, tally)| notes.extend(tally.notes(track.as_str(), crate::sound::LIMIT)));
         notes
     }
 }
@@ -209,6 +213,8 @@ impl Decoders {
 /// The handle that encoders share. The decoder's thread ends when the last is dropped.
 pub(crate) struct SourceDecoder {
     shared: Arc<Shared>,
+    source: Source,
+    past: Arc<Past>,
     /// How well the machine carries the rungs of this source.
     load: Arc<Load>,
     decoding: Decoding,
@@ -266,7 +272,7 @@ impl SourceDecoder {
     ///
     /// # Errors
     /// Where nothing here decodes the track, or no thread can be had.
-    pub(crate) fn new(source: &Source, decoding: Decoding) -> Result<Self, EncodeError> {
+    pub(crate) fn new(source: &Source, decoding: Decoding, past: Arc<Past>) -> Result<Self, EncodeError> {
         let track = &source.track;
         let info = track.info().ok_or_else(|| EncodeError::Invalid("the source has no CMAF header yet".into()))?;
         // Opened once here so that a track nobody can decode is refused at once, with the reason.
@@ -286,7 +292,16 @@ impl SourceDecoder {
             .map_err(|error| EncodeError::Overloaded(format!("no thread for the decoder: {error}")))?;
         let feed = Feed { track: track.clone(), consumer: None, fed: None };
         let load = Arc::new(Load::new(track));
-        Ok(Self { shared, load, decoding, feed: Mutex::new(feed), described: Mutex::new(described) })
+        let (feed, described) = (Mutex::new(feed), Mutex::new(described));
+        Ok(Self { shared, source: source.clone(), past, load, decoding, feed, described })
+    }
+
+    /// Sentences for the operator about what was not decoded.
+    fn notes(&self) -> Vec<String> {
+        let millions = self.decoding.max_rate as f64 / 1e6;
+        let limit =
+            format!("they are more than {millions} million pixels a second, the limit of `transcode.max_decode`");
+        self.shared.tally.notes(self.source.track.name().as_str(), &limit)
     }
 
     fn stop_by(&self, deadline: Duration) {
@@ -431,6 +446,7 @@ impl SourceDecoder {
 
 impl Drop for SourceDecoder {
     fn drop(&mut self) {
+        self.past.keep(&self.source.broadcast, self.notes());
         self.shared.state().stop();
         self.shared.work.notify_all();
         self.shared.pictures.notify_all();

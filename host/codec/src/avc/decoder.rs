@@ -188,7 +188,7 @@ impl H264Decoder {
             return Err(DecodeError::AwaitingKeyframe { time });
         }
         // Joined at a recovery point, the picture may have to be decoded twice.
-        let luma_samples = self.sequence.coded_samples() * if begins && !coded.idr { 2 } else { 1 };
+        let luma_samples = coded.slice.luma_samples * if begins && !coded.idr { 2 } else { 1 };
         if !allowance.admits(luma_samples) {
             if coded.slice.reference {
                 self.renew();

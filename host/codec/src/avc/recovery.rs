@@ -113,6 +113,7 @@ mod tests {
         let frame_num = Counter { value: frame_num, bits: 4 };
         Slice {
             first_block: 0,
+            luma_samples: 256,
             redundant: false,
             ids: (0, None),
             order_deltas: [0, 0],

@@ -24,11 +24,6 @@ pub(crate) struct Sequence {
 }
 
 impl Sequence {
-    /// Luma samples of a coded frame.
-    pub(crate) fn coded_samples(&self) -> u64 {
-        u64::from(self.coded.0) * u64::from(self.coded.1)
-    }
-
     /// Reads a sequence parameter set, and refuses what the decoder cannot do and what is beyond `limits`.
     pub(crate) fn parse(nal: Nal<'_>, limits: DecodeLimits) -> Result<Self, DecodeError> {
         let sps = SeqParameterSet::from_bits(RefNal::new(nal.bytes(), &[], true).rbsp_bits())

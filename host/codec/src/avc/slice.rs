@@ -19,6 +19,8 @@ pub(super) struct Headers {
 pub(super) struct Slice {
     /// `first_mb_in_slice`.
     pub(super) first_block: u32,
+    /// Luma samples of the coded frame, by the parameter set that this slice is decoded with: there may be several.
+    pub(super) luma_samples: u64,
     /// `redundant_pic_cnt` is not 0: the slice repeats a part of the picture that another slice has, and decoders pass over it.
     pub(super) redundant: bool,
     /// `pic_parameter_set_id` and `idr_pic_id`.
@@ -107,6 +109,7 @@ impl Headers {
         };
         Ok(Slice {
             first_block: header.first_mb_in_slice,
+            luma_samples: u64::from(sequence.pic_width_in_mbs()) * u64::from(sequence.pic_height_in_map_units()) * 256,
             redundant: header.redundant_pic_cnt.is_some_and(|count| count > 0),
             ids: (picture.pic_parameter_set_id.id().into(), header.idr_pic_id),
             order_deltas,

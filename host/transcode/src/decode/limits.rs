@@ -31,7 +31,7 @@ const LAST_WORK: Duration = Duration::from_secs(1);
 /// A token bucket of samples, of luma or of sound. It holds those of one second.
 #[derive(Debug)]
 pub(crate) struct Bucket {
-    /// A second.
+    /// Samples a second.
     rate: u64,
     /// Below zero after a frame that took more than was left, which every frame may: the next waits for as long.
     left: i128,

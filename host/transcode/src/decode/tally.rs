@@ -47,7 +47,7 @@ impl Tally {
     }
 
     /// Sentences for the operator, of the source's track of this name and of what it may not ask for.
-    pub(super) fn notes(&self, track: &str, limit: &str) -> Vec<String> {
+    pub(crate) fn notes(&self, track: &str, limit: &str) -> Vec<String> {
         let mut notes = Vec::new();
         let [limited, refused, ended] = Dropped::ALL.map(|reason| self.get(reason));
         if limited > 0 {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::decode::{Bucket, Decoders, Dropped, LastWork, Source, Tally};
+use crate::decode::{Bucket, Decoders, Dropped, LastWork, Past, Source, Tally};
 
 /// Sound may come so many times as fast as it is heard, as it does where a publisher sends a file, or what it has kept.
 const SPEED: u64 = 20;
@@ -27,14 +27,15 @@ pub(super) struct Effort {
     bucket: Bucket,
     last_work: LastWork,
     tally: Arc<Tally>,
+    past: Arc<Past>,
 }
 
 impl Effort {
     pub(super) fn new(source: Source, decoders: Arc<Decoders>) -> Self {
         let tally = Arc::new(Tally::new());
-        decoders.watch(&source, &tally);
+        let past = decoders.watch(&source, &tally);
         let bucket = Bucket::new(SPEED * SAMPLE_RATE, source.now());
-        Self { source, decoders, bucket, last_work: LastWork::default(), tally }
+        Self { source, decoders, bucket, last_work: LastWork::default(), tally, past }
     }
 
     /// Why a packet may not be decoded, where it may not: it is counted.
@@ -51,5 +52,11 @@ impl Effort {
         let samples = (samples as u64).max(PACKET) + if restarted { RESTART } else { 0 };
         self.bucket.take(samples, self.source.now());
         self.last_work.spend(self.source.is_gone(), began.elapsed());
+    }
+}
+
+impl Drop for Effort {
+    fn drop(&mut self) {
+        self.past.keep(&self.source.broadcast, self.tally.notes(self.source.track.name().as_str(), LIMIT));
     }
 }

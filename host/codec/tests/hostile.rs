@@ -271,3 +271,24 @@ fn cuts_and_mutations_stay_within_the_memory_of_the_frames_that_are_kept() {
         }
     }
 }
+
+#[test]
+fn a_frame_costs_what_the_parameter_set_it_is_decoded_with_says() {
+    let small = Size::new(320, 180).unwrap();
+    let first = Clip::x264("color=c=gray:size=320x180:rate=25", small, 1, &[]);
+    // Coded 1280x720, of which 320x180 are shown.
+    let crop = ["-x264-params", "sps-id=1", "-bsf:v", "h264_metadata=crop_right=960:crop_bottom=540"];
+    let second = Clip::x264("color=c=gray:size=1280x720:rate=25", small, 1, &crop);
+    let sets = |config: &[u8]| {
+        let length = |at: usize| usize::from(u16::from_be_bytes([config[at], config[at + 1]]));
+        let picture = 8 + length(6) + 1;
+        (config[6..8 + length(6)].to_vec(), config[picture..picture + 2 + length(picture)].to_vec())
+    };
+    let ((first_sequence, first_picture), (sequence, picture)) = (sets(&first.config), sets(&second.config));
+    let record = [&first.config[..5], &[0xe2], &first_sequence, &sequence, &[2], &first_picture, &picture].concat();
+    let mut decoder = open("avc1", &record).unwrap();
+    assert_eq!(decoder.size(), small);
+    let mut purse = Purse::of(u64::MAX);
+    let _whatever_comes_of_it = decoder.decode(&second.samples[0].data, time(0), &mut purse, &mut Vec::new());
+    assert_eq!(purse.spent, FRAME);
+}

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use millrace_cmaf::write::{ChunkWriter, Packet};
 use millrace_cmaf::{Item, Limits, Reader, TrackHeader};
+use millrace_media::fragment::Marks;
 use millrace_media::{Media, Time};
 use millrace_tests::{Server, run, until};
 
@@ -58,30 +59,30 @@ impl Still {
     }
 
     /// A fragment of one sample at the place of this frame.
-    fn fragment(&self, number: u32, data: Bytes) -> Vec<u8> {
-        let marks =
-            millrace_media::fragment::Marks { keyframe: number == 0, independent: number == 0, discardable: false };
+    fn fragment(&self, number: u32, keyframe: bool, data: Bytes) -> Vec<u8> {
+        let marks = Marks { keyframe, independent: keyframe, discardable: false };
         let packet = Packet { data, duration: FRAME, composition_offset: 0, marks };
         let time = Time::new(i64::from(number) * i64::from(FRAME), self.track.info.timescale);
         let media = ChunkWriter::starting_at(self.track.track_id, number + 1).chunk(time, [packet], None);
         bytes(&media.expect("it is short"))
     }
 
-    /// A keyframe, then so many fragments of one frame each.
+    /// So many fragments of one frame each: every group is the same.
     fn frames(&self, count: u32) -> Vec<u8> {
-        let frame = |number: u32| self.samples[(number as usize).min(1 + number as usize % 5)].clone();
-        self.stream((0..count).map(frame))
+        let group = self.samples.len() as u32;
+        let fragments = (0..count).map(|number| {
+            let place = number % group;
+            self.fragment(number, place == 0, self.samples[place as usize].clone())
+        });
+        [vec![self.header.to_vec()], fragments.collect()].concat().concat()
     }
 
     /// A keyframe, then so many fragments of a thousand frames each.
     fn bombs(&self, count: u32) -> Vec<u8> {
         let bomb = Bytes::from(self.samples[1].repeat(1_000));
-        self.stream((0..=count).map(|number| if number == 0 { self.samples[0].clone() } else { bomb.clone() }))
-    }
-
-    fn stream(&self, samples: impl Iterator<Item = Bytes>) -> Vec<u8> {
-        let fragments = (0..).zip(samples).map(|(number, data)| self.fragment(number, data));
-        [vec![self.header.to_vec()], fragments.collect()].concat().concat()
+        let keyframe = self.fragment(0, true, self.samples[0].clone());
+        let bombs = (1..=count).map(|number| self.fragment(number, false, bomb.clone()));
+        [vec![self.header.to_vec(), keyframe], bombs.collect()].concat().concat()
     }
 }
 

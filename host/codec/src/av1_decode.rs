@@ -3,5 +3,6 @@
 mod config;
 mod decoder;
 mod sequence;
+mod unit;
 
 pub(crate) use decoder::Av1Decoder;

@@ -7,6 +7,7 @@ mod recovery;
 mod rewrite;
 mod sequence;
 mod slice;
+mod unit;
 
 pub(crate) use config::{AvcConfig, write_avc_config};
 pub(crate) use decoder::H264Decoder;

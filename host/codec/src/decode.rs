@@ -1,8 +1,12 @@
 //! From the coded pictures of a track to pictures.
 
-use millrace_media::time::Time;
+mod limits;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use millrace_media::time::Time;
+
+pub use limits::{Allowance, DecodeLimits, Unlimited};
 
 use crate::av1_decode::Av1Decoder;
 use crate::avc::H264Decoder;
@@ -18,7 +22,11 @@ pub trait VideoDecoder: Send {
     /// Decodes one coded picture and appends the pictures that are ready to `out`: none, one, or several.
     ///
     /// `sample` is a sample of a CMAF track as it stands in `mdat` (for H.264 and HEVC NAL units with length prefixes, ISO/IEC
-    /// 14496-15 5.3 and 8.3; for AV1 a temporal unit), `time` the time it is presented.
+    /// 14496-15 5.3 and 8.3; for AV1 a temporal unit), `time` the time it is presented. `allowance` is asked before anything is
+    /// decoded, and not at all where nothing needs to be.
+    ///
+    /// A sample is one access unit: what holds more is refused before it is decoded. Of H.264 and HEVC it is one coded frame of the
+    /// base layer, of AV1 one shown frame of each spatial layer and up to eight hidden ones.
     ///
     /// Decoding begins where the stream allows it: at an IDR picture or a recovery point of H.264, an IDR, CRA or BLA picture of
     /// HEVC, a shown key frame of AV1. Pictures that follow such a point but are presented before it, and refer to what was before
@@ -27,7 +35,13 @@ pub trait VideoDecoder: Send {
     /// # Errors
     /// [`DecodeError`]: no picture will come of this sample. What was decoded before is still appended to `out`, and the next
     /// keyframe decodes again.
-    fn decode(&mut self, sample: &[u8], time: Time, out: &mut Vec<Picture>) -> Result<(), DecodeError>;
+    fn decode(
+        &mut self,
+        sample: &[u8],
+        time: Time,
+        allowance: &mut dyn Allowance,
+        out: &mut Vec<Picture>,
+    ) -> Result<(), DecodeError>;
 
     /// Appends every picture still inside to `out`. The next sample must be a keyframe.
     ///
@@ -64,6 +78,28 @@ pub enum DecodeError {
         /// What is wrong.
         reason: String,
     },
+    /// The sample is not one access unit, or has more units than any encoder writes: nothing of it was decoded.
+    #[error("access unit at {time} refused: {reason}")]
+    Refused {
+        /// The time the sample was given.
+        time: Time,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The [`Allowance`] did not admit it. Where others depend on its frames, they are passed over until a keyframe comes.
+    #[error("access unit at {time} dropped: {luma_samples} luma samples are more than may be decoded now")]
+    OverBudget {
+        /// The time the sample was given.
+        time: Time,
+        /// What it would have cost.
+        luma_samples: u64,
+    },
+    /// The [`Allowance`] ended it.
+    #[error("access unit at {time} given up")]
+    Stopped {
+        /// The time the sample was given.
+        time: Time,
+    },
     /// The sample depends on pictures that were lost: it is passed over until a keyframe comes.
     #[error("access unit at {time} passed over: waiting for a keyframe")]
     AwaitingKeyframe {
@@ -88,14 +124,11 @@ pub enum DecodeError {
     },
 }
 
-const SUPPORTED: &str = "there are decoders for H.264 (avc1, avc3), HEVC (hvc1, hev1) and AV1 (av01): 8-bit 4:2:0, progressive, up to 4096x2304";
+const SUPPORTED: &str =
+    "there are decoders for H.264 (avc1, avc3), HEVC (hvc1, hev1) and AV1 (av01): 8-bit 4:2:0, progressive";
 
-/// A sample longer than this is not a picture: no level of [`MAX_LUMA_SAMPLES`] codes one so large.
+/// A sample longer than this is not a frame: no level codes one so large.
 pub(crate) const MAX_SAMPLE: usize = 32 << 20;
-
-/// The largest picture that is decoded, in luma samples: `MaxFS` of H.264 level 5.2 (ITU-T H.264 table A-1), which is somewhat
-/// more than level 5.2 of HEVC and 5.3 of AV1 allow. It bounds what a hostile stream can make a decoder allocate.
-pub(crate) const MAX_LUMA_SAMPLES: u64 = 36_864 * 256;
 
 /// Opens a decoder for a track.
 ///
@@ -104,12 +137,16 @@ pub(crate) const MAX_LUMA_SAMPLES: u64 = 36_864 * 256;
 /// box (AV1 Codec ISO Media File Format Binding 2.3).
 ///
 /// # Errors
-/// [`DecodeError::Unsupported`] with what there is, [`DecodeError::Config`] for a record that cannot be read.
-pub fn open_video_decoder(codec: &str, config: &[u8]) -> Result<Box<dyn VideoDecoder>, DecodeError> {
+/// [`DecodeError::Unsupported`] with what there is, also for frames beyond `limits`, [`DecodeError::Config`] for a record that cannot be read.
+pub fn open_video_decoder(
+    codec: &str,
+    config: &[u8],
+    limits: DecodeLimits,
+) -> Result<Box<dyn VideoDecoder>, DecodeError> {
     match codec.split('.').next() {
-        Some("avc1" | "avc3") => Ok(Box::new(H264Decoder::new(config)?)),
-        Some("hvc1" | "hev1") => Ok(Box::new(HevcDecoder::new(config)?)),
-        Some("av01") => Ok(Box::new(Av1Decoder::new(config)?)),
+        Some("avc1" | "avc3") => Ok(Box::new(H264Decoder::new(config, limits)?)),
+        Some("hvc1" | "hev1") => Ok(Box::new(HevcDecoder::new(config, limits)?)),
+        Some("av01") => Ok(Box::new(Av1Decoder::new(config, limits)?)),
         _ => Err(DecodeError::unsupported(format!("codec {:?}", codec.chars().take(40).collect::<String>()))),
     }
 }
@@ -121,19 +158,16 @@ impl DecodeError {
     }
 }
 
-/// The size of the pictures of a `codec`, refused where it is odd or too large.
-pub(crate) fn picture_size(codec: &str, width: u32, height: u32) -> Result<Size, DecodeError> {
+/// The size of the frames of a `codec` as they are shown, and refused where it is odd, or beyond the limits as they are shown or coded.
+pub(crate) fn frame_size(
+    codec: &str,
+    (width, height): (u32, u32),
+    coded: (u32, u32),
+    limits: DecodeLimits,
+) -> Result<Size, DecodeError> {
     let size = Size::new(width, height).map_err(|error| DecodeError::unsupported(format!("{codec}: {error}")))?;
-    check_area(codec, width, height)?;
+    limits.check(codec, size, coded)?;
     Ok(size)
-}
-
-/// Refuses pictures that would take too much memory.
-pub(crate) fn check_area(codec: &str, width: u32, height: u32) -> Result<(), DecodeError> {
-    if u64::from(width) * u64::from(height) > MAX_LUMA_SAMPLES {
-        return Err(DecodeError::unsupported(format!("{codec} of {width}x{height}, beyond level 5.2")));
-    }
-    Ok(())
 }
 
 /// Refuses a size that is not the configuration's.

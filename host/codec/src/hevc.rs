@@ -4,5 +4,6 @@ mod config;
 mod decoder;
 mod nal;
 mod sequence;
+mod sets;
 
 pub(crate) use decoder::HevcDecoder;

@@ -8,6 +8,7 @@
 //! Nothing here does I/O, reads a clock or spawns a task. Calls take as long as the work takes: make them on a thread that may be
 //! busy. Times go in with a picture and come out with it, tick for tick.
 
+mod access_unit;
 pub mod audio;
 mod av1;
 mod av1_decode;
@@ -30,7 +31,7 @@ mod settings;
 mod svt;
 
 pub use config::ConfigError;
-pub use decode::{DecodeError, VideoDecoder, open_video_decoder};
+pub use decode::{Allowance, DecodeError, DecodeLimits, Unlimited, VideoDecoder, open_video_decoder};
 pub use encode::{EncodeError, Packet, VideoConfig, VideoEncoder, open_video_encoder};
 pub use invariant::{Disagreement, Invariant, InvariantError};
 pub use picture::{Colour, MAX_DIMENSION, MIN_DIMENSION, Picture, Plane, Size, SizeError};

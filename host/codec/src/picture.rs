@@ -18,6 +18,9 @@ pub struct Size {
 }
 
 impl Size {
+    /// 4096x2304, the largest frame of H.264 level 5.2.
+    pub(crate) const DCI_4K: Self = Self { width: 4096, height: 2304 };
+
     /// A size in luma samples.
     ///
     /// # Errors
@@ -44,6 +47,11 @@ impl Size {
     /// Bytes of a picture of this size.
     pub const fn bytes(self) -> usize {
         self.luma_bytes() / 2 * 3
+    }
+
+    /// Luma samples of a picture of this size.
+    pub const fn luma_samples(self) -> u64 {
+        self.width as u64 * self.height as u64
     }
 
     /// Bytes of its luma plane.

@@ -12,6 +12,8 @@ use millrace_media::time::Time;
 /// pictures that follow it in output order), or a keyframe has been entered after it, which nothing may cross.
 pub(crate) struct Reorder<P> {
     depth: usize,
+    /// What the depth may rise to.
+    most: usize,
     next_id: u64,
     /// Rises with each keyframe: the first key of presentation order.
     sequence: u64,
@@ -32,10 +34,11 @@ struct Key {
 const MAX_INSIDE: usize = 33;
 
 impl<P> Reorder<P> {
-    /// `depth` is bounded by the 16 pictures a decoder may hold.
-    pub(crate) fn new(depth: usize) -> Self {
+    /// `most` is how many pictures may be held back, whatever the stream says or does.
+    pub(crate) fn new(depth: usize, most: usize) -> Self {
         Self {
-            depth: depth.min(16),
+            depth: depth.min(most),
+            most,
             next_id: 1,
             sequence: 0,
             entries: BTreeMap::new(),
@@ -63,7 +66,7 @@ impl<P> Reorder<P> {
         if self.last_out.is_some_and(|last| key < last) {
             // The stream reorders more than it declared. This picture's turn is over; the next will be waited for.
             self.entries.remove(&key);
-            self.depth = (self.depth + 1).min(16);
+            self.depth = (self.depth + 1).min(self.most);
             tracing::warn!(time = %key.time, depth = self.depth, "picture dropped: the stream reorders more than it declares");
             return;
         }
@@ -132,13 +135,13 @@ mod tests {
 
     #[test]
     fn without_reordering_every_picture_comes_out_at_once() {
-        assert_eq!(run(&mut Reorder::new(0), &[0, 40, 80, 1000]), [[0], [40], [80], [1000]]);
+        assert_eq!(run(&mut Reorder::new(0, 16), &[0, 40, 80, 1000]), [[0], [40], [80], [1000]]);
     }
 
     #[test]
     fn a_pyramid_comes_out_in_order_with_the_least_delay() {
         // I P B b b P B b b, depth 2.
-        let mut reorder = Reorder::new(2);
+        let mut reorder = Reorder::new(2, 16);
         let out = run(&mut reorder, &[0, 160, 80, 40, 120, 320, 240, 200, 280]);
         assert_eq!(out.concat(), [0, 40, 80, 120, 160, 200, 240]);
         assert_eq!(out[2], [0], "the first is certain once two later ones are known");
@@ -149,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_keyframe_ends_the_wait_and_a_lost_picture_does_not_prolong_it() {
-        let mut reorder = Reorder::new(2);
+        let mut reorder = Reorder::new(2, 16);
         run(&mut reorder, &[0, 80]);
         let lost = reorder.enter(ms(40), false);
         let mut out = Vec::new();
@@ -161,7 +164,7 @@ mod tests {
 
     #[test]
     fn a_picture_the_decoder_swallowed_blocks_nobody_beyond_the_next_keyframe() {
-        let mut reorder = Reorder::new(1);
+        let mut reorder = Reorder::new(1, 16);
         reorder.enter(ms(0), true);
         assert!(run(&mut reorder, &[40, 80]).concat().is_empty());
         assert_eq!(run(&mut reorder, &[1000, 1040]).concat(), [40, 80, 1000]);
@@ -169,7 +172,7 @@ mod tests {
 
     #[test]
     fn what_is_inside_is_bounded() {
-        let mut reorder = Reorder::<i64>::new(16);
+        let mut reorder = Reorder::<i64>::new(16, 16);
         let mut out = Vec::new();
         for i in 0..10_000 {
             reorder.enter(ms(i), false);
@@ -180,13 +183,13 @@ mod tests {
 
     #[test]
     fn a_stream_that_lies_about_its_reordering_loses_one_picture_not_its_order() {
-        let out = run(&mut Reorder::new(0), &[0, 80, 40, 160, 120, 240, 200, 1000]).concat();
+        let out = run(&mut Reorder::new(0, 16), &[0, 80, 40, 160, 120, 240, 200, 1000]).concat();
         assert_eq!(out, [0, 80, 120, 160, 200, 240]);
     }
 
     #[test]
     fn time_may_start_again_at_a_keyframe() {
-        let mut reorder = Reorder::new(1);
+        let mut reorder = Reorder::new(1, 16);
         let first = run(&mut reorder, &[5000, 5040]).concat();
         let second = run(&mut reorder, &[0, 40, 80]).concat();
         assert_eq!([first, second].concat(), [5000, 5040, 0, 40]);

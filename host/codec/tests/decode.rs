@@ -4,8 +4,8 @@ mod common;
 
 use std::sync::LazyLock;
 
-use common::{Clip, Noise, Sample, assert_same, decode_all, pan};
-use millrace_codec::{DecodeError, Picture, Size, open_video_decoder};
+use common::{Clip, Noise, Sample, assert_same, decode_all, open, pan};
+use millrace_codec::{DecodeError, Picture, Size, Unlimited};
 use millrace_media::time::Time;
 
 fn source() -> String {
@@ -39,7 +39,7 @@ fn every_picture_comes_out_in_order_at_its_time_as_ffmpeg_decodes_it() {
         ("raw macroblocks", &["-qp", "1", "-x264-params", "bframes=0"]),
     ] {
         let clip = Clip::x264(&source(), size(), 70, args);
-        let mut decoder = open_video_decoder("avc1.64000c", &clip.config).unwrap();
+        let mut decoder = open("avc1.64000c", &clip.config).unwrap();
         assert_eq!(decoder.size(), size());
         let (pictures, errors) = decode_all(&mut *decoder, &clip.samples);
         assert_eq!(errors, [], "{what}");
@@ -51,7 +51,7 @@ fn every_picture_comes_out_in_order_at_its_time_as_ffmpeg_decodes_it() {
 fn cropped_pictures_have_the_size_of_the_stream() {
     let size = Size::new(322, 182).unwrap();
     let clip = Clip::x264("testsrc2=size=322x182:rate=25", size, 12, &[]);
-    let (pictures, errors) = decode_all(&mut *open_video_decoder("avc1", &clip.config).unwrap(), &clip.samples);
+    let (pictures, errors) = decode_all(&mut *open("avc1", &clip.config).unwrap(), &clip.samples);
     assert_eq!(errors, []);
     assert_same(&pictures, &clip.pictures, "cropped");
 }
@@ -60,10 +60,10 @@ fn cropped_pictures_have_the_size_of_the_stream() {
 fn pictures_do_not_wait_longer_than_the_stream_reorders() {
     // B-frames with a pyramid: two pictures are held back, whatever the length of the group.
     let clip = clip_with_b_frames();
-    let mut decoder = open_video_decoder("avc1", &clip.config).unwrap();
+    let mut decoder = open("avc1", &clip.config).unwrap();
     let mut out = Vec::new();
     for (given, sample) in clip.samples.iter().enumerate() {
-        decoder.decode(&sample.data, sample.time, &mut out).unwrap();
+        decoder.decode(&sample.data, sample.time, &mut Unlimited, &mut out).unwrap();
         assert!(out.len() + 3 > given, "{} pictures of {} samples", out.len(), given + 1);
     }
 }
@@ -71,7 +71,7 @@ fn pictures_do_not_wait_longer_than_the_stream_reorders() {
 #[test]
 fn a_decoder_goes_on_after_a_flush_and_time_may_begin_again() {
     let clip = clip_with_b_frames();
-    let mut decoder = open_video_decoder("avc1", &clip.config).unwrap();
+    let mut decoder = open("avc1", &clip.config).unwrap();
     for round in 0..3 {
         let (pictures, errors) = decode_all(&mut *decoder, &clip.samples);
         assert_eq!(errors, [], "round {round}");
@@ -82,7 +82,7 @@ fn a_decoder_goes_on_after_a_flush_and_time_may_begin_again() {
 /// What is decoded of a damaged clip is right: each picture is the one ffmpeg decodes at that time, in order, and all from the
 /// next keyframe on are there.
 fn assert_recovered(clip: &Clip, damaged: &[Sample], hurt: Time, recovery: Time) {
-    let (pictures, errors) = decode_all(&mut *open_video_decoder("avc1", &clip.config).unwrap(), damaged);
+    let (pictures, errors) = decode_all(&mut *open("avc1", &clip.config).unwrap(), damaged);
     assert!(!errors.is_empty());
     assert!(errors.iter().all(|e| matches!(e, DecodeError::Damaged { .. } | DecodeError::AwaitingKeyframe { .. })));
     assert!(matches!(errors[0], DecodeError::Damaged { .. }), "{:?}", errors[0]);
@@ -107,7 +107,7 @@ fn a_damaged_access_unit_costs_its_group_and_no_time_slips() {
         let mut damaged = clip.samples.clone();
         let middle = damaged[victim].data.len() / 2;
         damaged[victim].data[middle..].iter_mut().for_each(|byte| *byte ^= 0xa5);
-        let (pictures, errors) = decode_all(&mut *open_video_decoder("avc1", &clip.config).unwrap(), &damaged);
+        let (pictures, errors) = decode_all(&mut *open("avc1", &clip.config).unwrap(), &damaged);
         assert_eq!(pictures.len() + errors.len(), clip.pictures.len(), "each sample gives a picture or an error");
         assert!(pictures.is_sorted_by_key(Picture::time));
         let healed =
@@ -139,7 +139,7 @@ fn a_missing_reference_picture_is_noticed() {
 #[test]
 fn joining_in_the_middle_of_a_group_waits_for_a_keyframe() {
     let clip = clip_with_b_frames();
-    let mut decoder = open_video_decoder("avc1", &clip.config).unwrap();
+    let mut decoder = open("avc1", &clip.config).unwrap();
     let (pictures, errors) = decode_all(&mut *decoder, &clip.samples[5..]);
     assert_eq!(errors.len(), 15);
     assert!(errors.iter().all(|error| matches!(error, DecodeError::AwaitingKeyframe { .. })));
@@ -156,12 +156,12 @@ fn what_cannot_be_decoded_is_refused_with_a_sentence() {
         (&["-pix_fmt", "gray"], "chroma format Monochrome"),
     ] {
         let clip = Clip::x264(&source(), size(), 2, args);
-        let error = open_video_decoder("avc1", &clip.config).err().expect(expected);
+        let error = open("avc1", &clip.config).err().expect(expected);
         assert!(matches!(error, DecodeError::Unsupported { .. }), "{error:?}");
         let message = error.to_string();
         assert!(message.contains(expected) && message.contains("8-bit 4:2:0, progressive"), "{message}");
     }
-    let message = open_video_decoder("vp09.00.10.08", &[]).err().unwrap().to_string();
+    let message = open("vp09.00.10.08", &[]).err().unwrap().to_string();
     assert!(message.contains("codec \"vp09.00.10.08\"") && message.contains("H.264 (avc1, avc3)"), "{message}");
 }
 
@@ -175,16 +175,16 @@ fn another_size_in_mid_stream_is_reported_and_the_first_size_decodes_on() {
     sample.extend(&other.config[6..8 + length]);
     sample.extend(&other.samples[0].data);
 
-    let mut decoder = open_video_decoder("avc3", &clip.config).unwrap();
+    let mut decoder = open("avc3", &clip.config).unwrap();
     let mut out = Vec::new();
     for sample in &clip.samples[..20] {
-        decoder.decode(&sample.data, sample.time, &mut out).unwrap();
+        decoder.decode(&sample.data, sample.time, &mut Unlimited, &mut out).unwrap();
     }
-    let error = decoder.decode(&sample, Time::from_millis(700), &mut out).unwrap_err();
+    let error = decoder.decode(&sample, Time::from_millis(700), &mut Unlimited, &mut out).unwrap_err();
     assert_eq!(error, DecodeError::SizeChanged { from: size(), to: Size::new(640, 360).unwrap() });
     assert!(error.to_string().contains("from 320x180 to 640x360"));
     for sample in &clip.samples[20..] {
-        decoder.decode(&sample.data, sample.time, &mut out).unwrap();
+        decoder.decode(&sample.data, sample.time, &mut Unlimited, &mut out).unwrap();
     }
     decoder.flush(&mut out).unwrap();
     assert_same(&out, &clip.pictures, "around a change of size");
@@ -194,7 +194,7 @@ fn another_size_in_mid_stream_is_reported_and_the_first_size_decodes_on() {
 fn hostile_configurations_are_errors() {
     let config = clip_with_b_frames().config.clone();
     for length in 0..config.len() - 4 {
-        assert!(open_video_decoder("avc1", &config[..length]).is_err(), "{length} bytes");
+        assert!(open("avc1", &config[..length]).is_err(), "{length} bytes");
     }
     // Whatever is in the parameter sets, opening answers.
     let mut noise = Noise(7);
@@ -205,7 +205,7 @@ fn hostile_configurations_are_errors() {
             let at = noise.below(config.len());
             config[at] = noise.below(256) as u8;
         }
-        refused += usize::from(open_video_decoder("avc1", &config).is_err());
+        refused += usize::from(open("avc1", &config).is_err());
     }
     assert!(refused > 500, "{refused}");
 }
@@ -213,7 +213,7 @@ fn hostile_configurations_are_errors() {
 #[test]
 fn hostile_samples_never_bring_the_decoder_down() {
     let clip = clip_with_b_frames();
-    let mut decoder = open_video_decoder("avc1", &clip.config).unwrap();
+    let mut decoder = open("avc1", &clip.config).unwrap();
     let mut noise = Noise(42);
     let mut errors = 0;
     for _ in 0..12 {

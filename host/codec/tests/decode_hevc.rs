@@ -4,8 +4,8 @@ mod common;
 
 use std::sync::LazyLock;
 
-use common::{Clip, Noise, Sample, assert_same, decode_all, pan};
-use millrace_codec::{Colour, DecodeError, Picture, Size, open_video_decoder};
+use common::{Clip, Noise, Sample, assert_same, decode_all, open, pan};
+use millrace_codec::{Colour, DecodeError, Picture, Size, Unlimited};
 
 fn size() -> Size {
     Size::new(320, 180).unwrap()
@@ -37,14 +37,14 @@ fn every_picture_comes_out_in_order_at_its_time_as_ffmpeg_decodes_it() {
         ("intra refresh", "intra-refresh=1:keyint=10:bframes=0"),
     ] {
         let clip = coded(40, params, &["-color_range", "tv"]);
-        let mut decoder = open_video_decoder("hvc1.1.6.L60.90", &clip.config).unwrap();
+        let mut decoder = open("hvc1.1.6.L60.90", &clip.config).unwrap();
         assert_eq!(decoder.size(), size());
         let (pictures, errors) = decode_all(&mut *decoder, &clip.samples);
         assert_eq!(errors, [], "{what}");
         assert_same(&pictures, &clip.pictures, what);
     }
     let clip = open_groups();
-    let mut decoder = open_video_decoder("hvc1", &clip.config).unwrap();
+    let mut decoder = open("hvc1", &clip.config).unwrap();
     for round in 0..2 {
         let (pictures, errors) = decode_all(&mut *decoder, &clip.samples);
         assert_eq!(errors, [], "round {round}");
@@ -55,10 +55,10 @@ fn every_picture_comes_out_in_order_at_its_time_as_ffmpeg_decodes_it() {
 #[test]
 fn pictures_do_not_wait_longer_than_the_stream_reorders() {
     let clip = coded(40, "bframes=0:keyint=20", &[]);
-    let mut decoder = open_video_decoder("hvc1", &clip.config).unwrap();
+    let mut decoder = open("hvc1", &clip.config).unwrap();
     let mut out = Vec::new();
     for (given, sample) in clip.samples.iter().enumerate() {
-        decoder.decode(&sample.data, sample.time, &mut out).unwrap();
+        decoder.decode(&sample.data, sample.time, &mut Unlimited, &mut out).unwrap();
         assert_eq!(out.len(), given + 1, "without B-frames each picture comes with its sample");
     }
 }
@@ -68,7 +68,7 @@ fn an_open_group_is_joined_at_its_first_picture_without_its_leading_pictures() {
     let clip = open_groups();
     for &group in &groups(clip)[1..] {
         let first = clip.samples[group].time;
-        let mut decoder = open_video_decoder("hvc1", &clip.config).unwrap();
+        let mut decoder = open("hvc1", &clip.config).unwrap();
         let (pictures, errors) = decode_all(&mut *decoder, &clip.samples[group - 1..]);
         assert!(errors.iter().all(|error| matches!(error, DecodeError::AwaitingKeyframe { .. })), "{errors:?}");
         assert!(errors.len() > 1, "leading pictures are passed over");
@@ -82,8 +82,7 @@ fn an_open_group_is_joined_at_its_first_picture_without_its_leading_pictures() {
 fn decodable_leading_pictures_are_kept() {
     let clip = coded(40, "open-gop=0:radl=2:keyint=16:min-keyint=16:bframes=3:b-adapt=0:scenecut=0", &[]);
     let group = groups(&clip)[1];
-    let (pictures, errors) =
-        decode_all(&mut *open_video_decoder("hvc1", &clip.config).unwrap(), &clip.samples[group..]);
+    let (pictures, errors) = decode_all(&mut *open("hvc1", &clip.config).unwrap(), &clip.samples[group..]);
     assert_eq!(errors, []);
     let first = pictures[0].time();
     assert!(first < clip.samples[group].time, "no leading pictures");
@@ -100,7 +99,7 @@ fn what_cannot_be_decoded_is_refused_with_a_sentence() {
         (&["-pix_fmt", "gray"], "monochrome HEVC"),
     ] {
         let clip = coded(2, "keyint=20", args);
-        let error = open_video_decoder("hvc1", &clip.config).err().expect(expected);
+        let error = open("hvc1", &clip.config).err().expect(expected);
         assert!(matches!(error, DecodeError::Unsupported { .. }), "{error:?}");
         assert!(error.to_string().contains(expected), "{error}");
     }
@@ -108,7 +107,7 @@ fn what_cannot_be_decoded_is_refused_with_a_sentence() {
         [("keyint=20:interlace=tff", "interlaced HEVC"), ("keyint=1", "HEVC profile 4 (expected Main)")]
     {
         let clip = coded(2, params, &[]);
-        let error = open_video_decoder("hvc1", &clip.config).err().expect(expected);
+        let error = open("hvc1", &clip.config).err().expect(expected);
         assert!(error.to_string().contains(expected), "{error}");
     }
 }
@@ -117,9 +116,9 @@ fn what_cannot_be_decoded_is_refused_with_a_sentence() {
 fn the_colour_description_is_that_of_the_stream() {
     let args = ["-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "smpte170m", "-color_range", "pc"];
     let clip = coded(1, "keyint=20", &args);
-    let colour = open_video_decoder("hvc1", &clip.config).unwrap().colour();
+    let colour = open("hvc1", &clip.config).unwrap().colour();
     assert_eq!(colour, Some(Colour { primaries: 1, transfer: 1, matrix: 6, full_range: true }));
-    assert_eq!(open_video_decoder("hvc1", &open_groups().config).unwrap().colour(), None);
+    assert_eq!(open("hvc1", &open_groups().config).unwrap().colour(), None);
 }
 
 /// The parameter sets of a record, as units of a sample.
@@ -145,18 +144,18 @@ fn a_change_in_mid_stream_is_reported_and_the_first_stream_decodes_on() {
     let larger = Clip::coded("libx265", "testsrc2=size=640x360", large, 1, &["-x265-params", "log-level=error"]);
     let deeper = coded(1, "keyint=20", &["-pix_fmt", "yuv420p10le"]);
     for (other, expected) in [(&larger, "from 320x180 to 640x360"), (&deeper, "10 bits a sample")] {
-        let mut decoder = open_video_decoder("hev1", &clip.config).unwrap();
+        let mut decoder = open("hev1", &clip.config).unwrap();
         let mut out = Vec::new();
         let group = groups(clip)[1];
         for sample in &clip.samples[..group] {
-            decoder.decode(&sample.data, sample.time, &mut out).unwrap();
+            decoder.decode(&sample.data, sample.time, &mut Unlimited, &mut out).unwrap();
         }
         let sample = [sets(&other.config), other.samples[0].data.clone()].concat();
-        let error = decoder.decode(&sample, clip.samples[group].time, &mut out).unwrap_err();
+        let error = decoder.decode(&sample, clip.samples[group].time, &mut Unlimited, &mut out).unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
         out.clear();
         for sample in &clip.samples[group..] {
-            let _leading_pictures_are_lost = decoder.decode(&sample.data, sample.time, &mut out);
+            let _leading_pictures_are_lost = decoder.decode(&sample.data, sample.time, &mut Unlimited, &mut out);
         }
         decoder.flush(&mut out).unwrap();
         let first = clip.samples[group].time;
@@ -172,7 +171,7 @@ fn damage_costs_its_group_and_no_time_slips() {
     let groups = groups(clip);
     let healed = clip.samples[groups[2]].time;
     let check = |damaged: &[Sample], what: &str| {
-        let (pictures, errors) = decode_all(&mut *open_video_decoder("hvc1", &clip.config).unwrap(), damaged);
+        let (pictures, errors) = decode_all(&mut *open("hvc1", &clip.config).unwrap(), damaged);
         assert!(matches!(errors.first(), Some(DecodeError::Damaged { .. })), "{what}: {errors:?}");
         let expected: Vec<Picture> =
             clip.pictures.iter().filter(|p| pictures.iter().any(|d| d.time() == p.time())).cloned().collect();
@@ -199,7 +198,7 @@ fn damage_costs_its_group_and_no_time_slips() {
 fn hostile_bytes_never_bring_the_decoder_down() {
     let clip = open_groups();
     for length in 0..clip.config.len() {
-        assert!(open_video_decoder("hvc1", &clip.config[..length]).is_err(), "{length} bytes");
+        assert!(open("hvc1", &clip.config[..length]).is_err(), "{length} bytes");
     }
     let mut noise = Noise(7);
     let mut refused = 0;
@@ -209,11 +208,11 @@ fn hostile_bytes_never_bring_the_decoder_down() {
             let at = noise.below(config.len());
             config[at] = noise.below(256) as u8;
         }
-        refused += usize::from(open_video_decoder("hvc1", &config).is_err());
+        refused += usize::from(open("hvc1", &config).is_err());
     }
     assert!(refused > 50, "{refused}");
 
-    let mut decoder = open_video_decoder("hvc1", &clip.config).unwrap();
+    let mut decoder = open("hvc1", &clip.config).unwrap();
     let mut errors = 0;
     for _ in 0..12 {
         let mut samples = clip.samples.clone();

@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{Clip, assert_same, decode_all, pan};
-use millrace_codec::{DecodeError, Picture, Size, open_video_decoder};
+use common::{Clip, assert_same, decode_all, open, pan};
+use millrace_codec::{DecodeError, Picture, Size};
 
 fn clip(args: &[&str]) -> Clip {
     Clip::x264(&pan(320, 180, "25"), Size::new(320, 180).unwrap(), 90, args)
@@ -24,7 +24,7 @@ fn an_open_group_is_joined_at_its_first_picture_and_nothing_broken_is_shown() {
         for &group in &groups[1..] {
             let first = clip.samples[group].time;
             // One sample early, as where the first of a group is lost on the way.
-            let mut decoder = open_video_decoder("avc1", &clip.config).unwrap();
+            let mut decoder = open("avc1", &clip.config).unwrap();
             let (pictures, errors) = decode_all(&mut *decoder, &clip.samples[group - 1..]);
             assert!(errors.iter().all(|error| matches!(error, DecodeError::AwaitingKeyframe { .. })), "{errors:?}");
             let expected: Vec<Picture> = clip.pictures.iter().filter(|p| p.time() >= first).cloned().collect();
@@ -41,7 +41,7 @@ fn a_loss_in_an_open_group_is_over_with_the_next() {
     let groups: Vec<usize> = (0..clip.samples.len()).filter(|&i| clip.samples[i].keyframe).collect();
     let mut samples = clip.samples.clone();
     let lost = samples.remove(groups[2] + 4);
-    let (pictures, errors) = decode_all(&mut *open_video_decoder("avc1", &clip.config).unwrap(), &samples);
+    let (pictures, errors) = decode_all(&mut *open("avc1", &clip.config).unwrap(), &samples);
     assert!(matches!(errors[0], DecodeError::Damaged { .. }), "{:?}", errors[0]);
     let healed = clip.samples[groups[3]].time;
     let right =
@@ -57,7 +57,7 @@ fn a_loss_in_an_open_group_is_over_with_the_next() {
 #[test]
 fn a_stream_refreshed_in_parts_is_shown_when_it_has_gone_round() {
     let clip = clip(&["-x264-params", "intra-refresh=1:keyint=20:bframes=0:ref=1"]);
-    let (pictures, errors) = decode_all(&mut *open_video_decoder("avc1", &clip.config).unwrap(), &clip.samples[7..]);
+    let (pictures, errors) = decode_all(&mut *open("avc1", &clip.config).unwrap(), &clip.samples[7..]);
     assert!(errors.iter().all(|error| matches!(error, DecodeError::AwaitingKeyframe { .. })), "{errors:?}");
     assert!((20..=50).contains(&errors.len()), "{}", errors.len());
     assert_same(&pictures, &clip.pictures[7 + errors.len()..], "refreshed");

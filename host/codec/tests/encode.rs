@@ -4,10 +4,10 @@ mod common;
 
 use std::sync::LazyLock;
 
-use common::{Sample, decode_all, ffmpeg, pan, pictures, psnr, split};
+use common::{Sample, decode_all, ffmpeg, open, pan, pictures, psnr, split};
 use millrace_codec::{
     Colour, EncodeError, Packet, Picture, Quality, Size, Speed, VideoCodec, VideoEncoder, VideoSettings,
-    open_video_decoder, open_video_encoder,
+    open_video_encoder,
 };
 use millrace_media::time::{Time, Timescale};
 
@@ -46,7 +46,7 @@ fn assert_within_15_percent(actual: f64, target: u32, what: &str) {
 fn decoded(encoder: &dyn VideoEncoder, packets: &[Packet]) -> Vec<Picture> {
     let samples: Vec<Sample> =
         packets.iter().map(|it| Sample { data: it.data.to_vec(), time: it.time, keyframe: it.keyframe }).collect();
-    let mut decoder = open_video_decoder("avc1", &encoder.config().unwrap().record).unwrap();
+    let mut decoder = open("avc1", &encoder.config().unwrap().record).unwrap();
     let (pictures, errors) = decode_all(&mut *decoder, &samples);
     assert_eq!(errors, []);
     pictures
@@ -166,7 +166,7 @@ fn ffmpeg_decodes_what_the_configuration_describes_to_the_same_pictures() {
         assert_eq!((config.codec, config.size), (VideoCodec::H264, size()));
         assert_eq!(config.record[1], 100, "high profile");
 
-        let decoder = open_video_decoder("avc1", &config.record).unwrap();
+        let decoder = open("avc1", &config.record).unwrap();
         assert_eq!(decoder.colour(), Some(colour));
         let file = tempfile::Builder::new().suffix(".h264").tempfile().unwrap();
         std::fs::write(file.path(), annex_b(&config.record, &packets)).unwrap();

@@ -49,7 +49,7 @@ pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result
     let bus = Bus::new(settings::bus(&config), Arc::new(Clock::system()));
     let factories = plugins::load(&config).await?;
     let ladders = overlay.apply(&config.ladders).iter().map(settings::ladder).collect();
-    let runner = Arc::new(Runner::start(&bus, factories, ladders));
+    let runner = Arc::new(Runner::start_within(&bus, factories, ladders, settings::decoding(&config)));
     let ladders = Arc::new(Ladders::new(&config, overlay, runner.clone()));
     let hls = Hls::new(bus.clone(), settings::hls(&config));
     let ingest = Ingest::new(bus.clone(), settings::ingest(&config));

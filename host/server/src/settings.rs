@@ -9,7 +9,7 @@ use millrace_ingest::pieces::Lengths;
 use millrace_ingest::{http, moq as ingest_moq};
 use millrace_media::track::Window;
 use millrace_media::{bus, calendar};
-use millrace_transcode::{Economy, Ladder, Rendition, Sound};
+use millrace_transcode::{Decoding, Economy, Ladder, Rendition, Sound};
 
 use crate::config::{self, Config};
 
@@ -94,6 +94,11 @@ fn lengths(config: &Config) -> Lengths {
     Lengths { video: config.hls.part_target, ..Lengths::default() }
 }
 
+/// How much decoding a source may ask for.
+pub(crate) fn decoding(config: &Config) -> Decoding {
+    Decoding { max_frame: config.transcode.max_frame.get(), max_rate: config.transcode.max_decode.get() }
+}
+
 /// A ladder, as the runner knows it.
 pub(crate) fn ladder(ladder: &config::Ladder) -> Ladder {
     let patterns = ladder.broadcasts.clone();
@@ -131,6 +136,15 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn what_sources_may_ask_for_is_as_configured() {
+        let variables = [("MAX_FRAME", "1280x720"), ("MAX_DECODE", "55.5M")];
+        let variables = variables.map(|(name, value)| (format!("MILLRACE_TRANSCODE_{name}"), value.to_owned()));
+        let decoding = decoding(&config::load(None, variables.into_iter()).unwrap());
+        assert_eq!((decoding.max_frame.width(), decoding.max_frame.height()), (1280, 720));
+        assert_eq!(decoding.max_rate, 55_500_000);
+    }
 
     #[test]
     fn what_connections_of_moq_may_take_is_as_configured() {

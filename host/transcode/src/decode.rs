@@ -21,12 +21,20 @@
 //! | a time that jumps ahead | pictures keep their times, and a picture before the jump the length of its sample |
 //! | a time that goes back | never comes here: the bus refuses the fragment, and an ingest begins a new epoch |
 //! | no random access point for long | one long group, decoded and encoded as such |
+//! | a sample that is not one access unit | refused before it is decoded; goes on as after damage |
+//! | frames larger than [`Decoding::max_frame`], in the header or in mid-stream | as a header that nothing decodes, or as damage |
+//! | more luma samples a second than [`Decoding::max_rate`] | what exceeds it is dropped, with what depends on it, and counted |
+//! | a publisher that goes, with much left to decode | a second is spent on decoding, and the rest is dropped |
 //! | a failing library | it is opened anew at the next group, [`worker::STRIKES`] times without a picture, then as a header nothing decodes |
 
 mod disposable;
 mod lengths;
+mod limits;
+mod past;
 mod ring;
 mod scaled;
+mod source;
+mod tally;
 mod worker;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -36,11 +44,16 @@ use bytes::Bytes;
 use millrace_codec::{Colour, Picture, ScaleError, Scaler, Size};
 use millrace_media::calendar::{Epoch, Group};
 use millrace_media::track::{Consumer, Event, Info, Next, Start, Track};
-use millrace_media::{Fragment, Time};
+use millrace_media::{Broadcast, Fragment, Time};
 use tokio::sync::Notify;
 
+pub use limits::Decoding;
+pub(crate) use limits::{Bucket, LastWork};
+pub(crate) use past::Past;
 use ring::{Job, State};
 pub(crate) use ring::{ReaderId, Taken};
+pub(crate) use source::Source;
+pub(crate) use tally::{Dropped, Tally};
 
 use crate::encoder::{EncodeError, Load};
 
@@ -48,6 +61,8 @@ use crate::encoder::{EncodeError, Load};
 const PATIENCE: Duration = Duration::from_millis(200);
 /// How much media may wait to be decoded before a submission waits.
 const QUEUE: Time = Time::from_millis(1_000);
+/// How many fragments may, however short they are.
+const QUEUE_FRAGMENTS: usize = 256;
 /// A submission this far ahead of what was decoded last goes there at once, whoever is still in between: who is so far behind has lost
 /// its group anyway.
 const CATCH_UP: Time = Time::from_millis(2_000);
@@ -89,32 +104,120 @@ impl Decoded {
 /// The decoders that are at work, each shared by all encoders of its track.
 #[derive(Default)]
 pub(crate) struct Decoders {
-    open: Mutex<Vec<(Track, Weak<SourceDecoder>)>>,
+    decoding: Decoding,
+    open: Mutex<Open>,
+    past: Arc<Past>,
+}
+
+#[derive(Default)]
+struct Open {
+    decoders: Vec<(Source, Weak<SourceDecoder>)>,
+    /// What is counted of sound, which has no decoders that are shared.
+    sounds: Vec<(Source, Weak<Tally>)>,
+    /// Tracks that nothing here decodes, and why.
+    refused: Vec<(Source, String)>,
+    /// When decoding is to stop, on the bus's monotonic clock.
+    deadline: Option<Duration>,
+}
+
+impl Open {
+    /// Forgets decoders that are gone and tracks that have ended.
+    fn tidy(&mut self) {
+        self.decoders.retain(|(_, decoder)| decoder.strong_count() > 0);
+        self.sounds.retain(|(_, tally)| tally.strong_count() > 0);
+        self.refused.retain(|(source, _)| !source.track.is_ended());
+    }
 }
 
 impl Decoders {
+    /// Decoders of sources that may ask for so much.
+    pub(crate) fn new(decoding: Decoding) -> Self {
+        Self { decoding, open: Mutex::default(), past: Arc::default() }
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The decoder of a track, made where there is none.
     ///
     /// # Errors
     /// As [`SourceDecoder::new`].
-    pub(crate) fn get(&self, track: &Track) -> Result<Arc<SourceDecoder>, EncodeError> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|(_, decoder)| decoder.strong_count() > 0);
-        if let Some(decoder) = open.iter().find(|(known, _)| known.is_same(track)).and_then(|(_, weak)| weak.upgrade())
-        {
+    pub(crate) fn get(&self, source: &Source) -> Result<Arc<SourceDecoder>, EncodeError> {
+        let mut open = self.open();
+        open.tidy();
+        let known = open.decoders.iter().find(|(known, _)| known.track.is_same(&source.track));
+        if let Some(decoder) = known.and_then(|(_, decoder)| decoder.upgrade()) {
             return Ok(decoder);
         }
-        let decoder = Arc::new(SourceDecoder::new(track)?);
-        open.push((track.clone(), Arc::downgrade(&decoder)));
-        Ok(decoder)
+        open.refused.retain(|(known, _)| !known.track.is_same(&source.track));
+        match SourceDecoder::new(source, self.decoding, self.past.clone()) {
+            Ok(decoder) => {
+                let decoder = Arc::new(decoder);
+                if let Some(deadline) = open.deadline {
+                    decoder.stop_by(deadline);
+                }
+                open.decoders.push((source.clone(), Arc::downgrade(&decoder)));
+                Ok(decoder)
+            }
+            Err(error) => {
+                open.refused.push((source.clone(), error.to_string()));
+                Err(error)
+            }
+        }
+    }
+
+    /// From this time on, on the bus's monotonic clock, nothing more is decoded.
+    pub(crate) fn stop_by(&self, deadline: Duration) {
+        let mut open = self.open();
+        open.deadline = Some(deadline);
+        open.decoders.iter().filter_map(|(_, decoder)| decoder.upgrade()).for_each(|decoder| decoder.stop_by(deadline));
+    }
+
+    /// True from that time on.
+    pub(crate) fn is_stopped(&self, now: Duration) -> bool {
+        self.open().deadline.is_some_and(|deadline| now >= deadline)
+    }
+
+    /// What an encoder of sound drops of a source goes into its notes; when it ends, into those that are kept.
+    pub(crate) fn watch(&self, source: &Source, tally: &Arc<Tally>) -> Arc<Past> {
+        let mut open = self.open();
+        open.tidy();
+        open.sounds.push((source.clone(), Arc::downgrade(tally)));
+        self.past.clone()
+    }
+
+    /// Sentences for the operator about what is not decoded of a broadcast.
+    pub(crate) fn notes(&self, broadcast: &Broadcast) -> Vec<String> {
+        let mut notes = self.past.of(broadcast);
+        // One of these may be the last handle to a decoder: it is dropped without the lock.
+        let (decoders, sounds) = {
+            let mut open = self.open();
+            open.tidy();
+            for (source, reason) in open.refused.iter().filter(|(source, _)| source.broadcast.is_same(broadcast)) {
+                notes.push(format!("{} is not transcoded: {reason}", source.track.name()));
+            }
+            let decoders = open.decoders.iter().filter(|(source, _)| source.broadcast.is_same(broadcast));
+            let decoders: Vec<_> = decoders.filter_map(|(_, decoder)| decoder.upgrade()).collect();
+            let sounds = open.sounds.iter().filter(|(source, _)| source.broadcast.is_same(broadcast));
+            let name = |source: &Source| source.track.name().clone();
+            let sounds: Vec<_> = sounds.filter_map(|(source, tally)| Some((name(source), tally.upgrade()?))).collect();
+            (decoders, sounds)
+        };
+        decoders.iter().for_each(|decoder| notes.extend(decoder.notes()));
+        sounds.iter().for_each(|(track, tally)| notes.extend(tally.notes(track.as_str(), crate::sound::LIMIT)));
+        notes
     }
 }
 
 /// The handle that encoders share. The decoder's thread ends when the last is dropped.
 pub(crate) struct SourceDecoder {
     shared: Arc<Shared>,
+    source: Source,
+    past: Arc<Past>,
     /// How well the machine carries the rungs of this source.
     load: Arc<Load>,
+    decoding: Decoding,
     feed: Mutex<Feed>,
     described: Mutex<Described>,
 }
@@ -155,6 +258,7 @@ pub(crate) struct Shared {
     pictures: Condvar,
     /// Wakes those who wait to submit.
     progress: Notify,
+    tally: Tally,
 }
 
 impl Shared {
@@ -164,29 +268,45 @@ impl Shared {
 }
 
 impl SourceDecoder {
-    /// A decoder of `track`, which must be a video track with its CMAF header.
+    /// A decoder of a source's track, which must be a video track with its CMAF header.
     ///
     /// # Errors
     /// Where nothing here decodes the track, or no thread can be had.
-    pub(crate) fn new(track: &Track) -> Result<Self, EncodeError> {
+    pub(crate) fn new(source: &Source, decoding: Decoding, past: Arc<Past>) -> Result<Self, EncodeError> {
+        let track = &source.track;
         let info = track.info().ok_or_else(|| EncodeError::Invalid("the source has no CMAF header yet".into()))?;
         // Opened once here so that a track nobody can decode is refused at once, with the reason.
-        let opened = worker::open(&info)?;
+        let opened = worker::open(&info, decoding)?;
         let described = Described { init: info.init.clone(), colour: opened.decoder.colour() };
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             work: Condvar::new(),
             pictures: Condvar::new(),
             progress: Notify::new(),
+            tally: Tally::new(),
         });
-        let worker = worker::Worker::new(shared.clone(), info, opened);
+        let worker = worker::Worker::new(shared.clone(), source.clone(), decoding, info, opened);
         std::thread::Builder::new()
             .name("decode".into())
             .spawn(move || worker.run())
             .map_err(|error| EncodeError::Overloaded(format!("no thread for the decoder: {error}")))?;
         let feed = Feed { track: track.clone(), consumer: None, fed: None };
         let load = Arc::new(Load::new(track));
-        Ok(Self { shared, load, feed: Mutex::new(feed), described: Mutex::new(described) })
+        let (feed, described) = (Mutex::new(feed), Mutex::new(described));
+        Ok(Self { shared, source: source.clone(), past, load, decoding, feed, described })
+    }
+
+    /// Sentences for the operator about what was not decoded.
+    fn notes(&self) -> Vec<String> {
+        let millions = self.decoding.max_rate as f64 / 1e6;
+        let limit =
+            format!("they are more than {millions} million pixels a second, the limit of `transcode.max_decode`");
+        self.shared.tally.notes(self.source.track.name().as_str(), &limit)
+    }
+
+    fn stop_by(&self, deadline: Duration) {
+        self.shared.state().stop_by(deadline);
+        self.shared.work.notify_one();
     }
 
     /// What the samples of the source mean, described by `info`: a rung of another size must say the same.
@@ -196,7 +316,8 @@ impl SourceDecoder {
     pub(crate) fn colour(&self, info: &Info) -> Result<Option<Colour>, EncodeError> {
         let mut described = self.described.lock().unwrap_or_else(PoisonError::into_inner);
         if described.init != info.init {
-            *described = Described { init: info.init.clone(), colour: worker::open(info)?.decoder.colour() };
+            *described =
+                Described { init: info.init.clone(), colour: worker::open(info, self.decoding)?.decoder.colour() };
         }
         Ok(described.colour)
     }
@@ -325,6 +446,7 @@ impl SourceDecoder {
 
 impl Drop for SourceDecoder {
     fn drop(&mut self) {
+        self.past.keep(&self.source.broadcast, self.notes());
         self.shared.state().stop();
         self.shared.work.notify_all();
         self.shared.pictures.notify_all();

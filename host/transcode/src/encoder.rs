@@ -33,7 +33,7 @@ use millrace_media::track::Track;
 use millrace_media::{Fragment, Time};
 use tokio::sync::watch;
 
-use crate::decode::{Decoders, ReaderId, SourceDecoder};
+use crate::decode::{Decoders, ReaderId, Source, SourceDecoder};
 use crate::ladder::{Economy, Rendition};
 use crate::output::{Output, OutputError, Outputs};
 use crate::sound::{AudioEncoder, Sounds};
@@ -140,7 +140,10 @@ impl Encoders {
         settings.validate().map_err(millrace_codec::EncodeError::from)?;
         let decoder = match open.get(name) {
             Some(encoder) => encoder.0.decoder.clone(),
-            None => decoders.get(track)?,
+            None => {
+                let (broadcast, clock) = (outputs.broadcast().clone(), clock.clone());
+                decoders.get(&Source { broadcast, track: track.clone(), clock })?
+            }
         };
         let settings = VideoSettings { colour: settings.colour.or(decoder.colour(&info)?), ..settings };
         if let Some(encoder) = open.get(name) {

@@ -16,5 +16,6 @@ mod runner;
 pub mod sound;
 pub mod stats;
 
+pub use decode::Decoding;
 pub use ladder::{Economy, Ladder, Relief, Rendition, Sound};
 pub use runner::{LadderError, Runner};

@@ -10,6 +10,7 @@ mod ladders;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use millrace_media::Broadcast;
 use millrace_media::bus::{Bus, Observation, Observer};
@@ -18,7 +19,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::decode::Decoders;
+use crate::decode::{Decoders, Decoding};
 use crate::encoder::{Encoders, Wiring};
 use crate::factory::{Factory, Scope};
 use crate::ladder::{Ladder, Rendition};
@@ -55,6 +56,9 @@ struct Task {
     join: JoinHandle<()>,
 }
 
+/// For how long sources are decoded once the server is to stop.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -66,13 +70,21 @@ impl Runner {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn start(bus: &Bus, factories: Vec<Arc<dyn Factory>>, ladders: Vec<Ladder>) -> Self {
+        Self::start_within(bus, factories, ladders, Decoding::default())
+    }
+
+    /// As [`Runner::start`], where each source may ask for so much decoding.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn start_within(bus: &Bus, factories: Vec<Arc<dyn Factory>>, ladders: Vec<Ladder>, decoding: Decoding) -> Self {
         let inner = Arc::new(Inner {
             bus: bus.clone(),
             runtime: Handle::current(),
             factories,
             ladders: Ladders::new(ladders),
             tasks: Mutex::default(),
-            decoders: Arc::default(),
+            decoders: Arc::new(Decoders::new(decoding)),
         });
         let observation = bus.observe(inner.clone());
         Self { inner, observation: Mutex::new(Some(observation)) }
@@ -85,6 +97,11 @@ impl Runner {
         let mut stats: Vec<_> = running.map(|(key, task)| (key.clone(), task.counters.read())).collect();
         stats.sort_by(|(a, _), (b, _)| a.cmp(b));
         stats
+    }
+
+    /// Sentences for the operator about what is not decoded of a broadcast, and why.
+    pub fn notes(&self, broadcast: &Broadcast) -> Vec<String> {
+        self.inner.decoders.notes(broadcast)
     }
 
     /// The ladders now, in their order: the first that is for a broadcast is its only one.
@@ -143,10 +160,11 @@ impl Runner {
         }
     }
 
-    /// Lets every transcoder stop in order, and waits for them; those whose source has ended work off what is left of it. Nothing is
-    /// started any more.
+    /// Lets every transcoder stop in order, and waits for them; those whose source has ended work off what is left of it, as far as it
+    /// can be decoded within a second. Nothing is started any more.
     pub async fn shutdown(&self) {
         drop(lock(&self.observation).take());
+        self.inner.decoders.stop_by(self.inner.bus.clock().now().monotonic + LAST_MOMENT);
         let tasks: Vec<_> = lock(&self.inner.tasks).drain().map(|(_, task)| task).collect();
         tasks.iter().filter(|task| !task.track.is_ended()).for_each(|task| task.cancel.cancel());
         for task in tasks {

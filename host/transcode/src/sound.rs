@@ -8,6 +8,7 @@
 //! pre-skip: the first packets begin by so much before the source's first sample.
 
 mod chunks;
+mod effort;
 mod rung;
 mod timeline;
 
@@ -19,9 +20,14 @@ use millrace_codec::audio::{
     AudioCodec, AudioDecodeError, AudioDecoder, AudioError, AudioSettings, open_audio_decoder,
 };
 use millrace_media::Fragment;
+use millrace_media::clock::Clock;
 use millrace_media::track::{Info, Kind, Track};
 use tokio::sync::{mpsc, watch};
 
+use effort::Effort;
+pub(crate) use effort::LIMIT;
+
+use crate::decode::{Decoders, Source};
 use crate::encoder::{EncodeError, Wiring};
 use crate::ladder::{Rendition, Sound};
 use crate::output::Outputs;
@@ -34,6 +40,8 @@ const QUEUE: usize = 32;
 /// The encoders of sound of one transcoder.
 pub(crate) struct Sounds {
     track: Track,
+    clock: Arc<Clock>,
+    decoders: Arc<Decoders>,
     rendition: Option<Arc<Rendition>>,
     outputs: Outputs,
     counters: Arc<Counters>,
@@ -44,6 +52,8 @@ impl Sounds {
     pub(crate) fn new(wiring: &Wiring) -> Self {
         Self {
             track: wiring.track.clone(),
+            clock: wiring.clock.clone(),
+            decoders: wiring.decoders.clone(),
             rendition: wiring.rendition.clone(),
             outputs: wiring.outputs.clone(),
             counters: wiring.counters.clone(),
@@ -84,7 +94,9 @@ impl Sounds {
         }
         settings.validate()?;
         let output = self.outputs.open(name)?;
-        let encoder = rung::start(name, settings, output, self.counters.clone())?;
+        let (broadcast, track, clock) = (self.outputs.broadcast().clone(), self.track.clone(), self.clock.clone());
+        let effort = Effort::new(Source { broadcast, track, clock }, self.decoders.clone());
+        let encoder = rung::start(name, settings, output, self.counters.clone(), effort)?;
         open.insert(name.to_owned(), encoder.clone());
         Ok(encoder)
     }

@@ -62,10 +62,12 @@ pub enum LeftOut {
     Relieved,
     /// The encoder, or the scaler, failed.
     Failed,
+    /// The source asks for more decoding than it may.
+    Limited,
 }
 
 impl LeftOut {
-    const ALL: [Self; 5] = [Self::Overtaken, Self::Late, Self::Asked, Self::Relieved, Self::Failed];
+    const ALL: [Self; 6] = [Self::Overtaken, Self::Late, Self::Asked, Self::Relieved, Self::Failed, Self::Limited];
 
     /// The word for it in metrics and the API.
     pub const fn as_str(self) -> &'static str {
@@ -75,6 +77,7 @@ impl LeftOut {
             Self::Asked => "asked",
             Self::Relieved => "relieved",
             Self::Failed => "failed",
+            Self::Limited => "limited",
         }
     }
 }
@@ -96,7 +99,7 @@ pub struct Stats {
     pub output_fragments: u64,
     /// Bytes it has written.
     pub output_bytes: u64,
-    /// Its fragments that were refused, and pictures its encoders lost: overtaken, late or failed.
+    /// Its fragments that were refused, and frames its encoders lost: overtaken, late, failed or limited.
     pub dropped: u64,
     /// Pictures encoded.
     pub encoded: u64,
@@ -112,6 +115,8 @@ pub struct Stats {
     pub relieved: u64,
     /// Pictures left out because encoding failed.
     pub failed: u64,
+    /// Frames that were not decoded, because the source asks for more decoding than it may.
+    pub limited: u64,
     /// What encoding a picture has taken, on average. On the wall's clock: on a busy machine other threads' work is in it.
     pub encode_time: Duration,
     /// What scaling a picture has taken, on average over those that were scaled.
@@ -133,6 +138,7 @@ impl Stats {
             LeftOut::Asked => self.asked,
             LeftOut::Relieved => self.relieved,
             LeftOut::Failed => self.failed,
+            LeftOut::Limited => self.limited,
         }
     }
 }
@@ -186,7 +192,7 @@ pub(crate) struct Counters {
     output_fragments: Count,
     output_bytes: Count,
     dropped: Count,
-    left_out: [Count; 5],
+    left_out: [Count; 6],
     encode: Timing,
     scale: Timing,
     lag: Histogram,
@@ -249,7 +255,7 @@ impl Counters {
 
     pub(crate) fn left_out(&self, reason: LeftOut, pictures: u64) {
         self.left_out[reason as usize].add(pictures);
-        if matches!(reason, LeftOut::Overtaken | LeftOut::Late | LeftOut::Failed) {
+        if matches!(reason, LeftOut::Overtaken | LeftOut::Late | LeftOut::Failed | LeftOut::Limited) {
             self.dropped(pictures);
         }
     }
@@ -281,7 +287,7 @@ impl Counters {
 
     pub(crate) fn read(&self) -> Stats {
         let [start_faults, fragment_faults, stop_faults] = self.faults.each_ref().map(Count::get);
-        let [overtaken, late, asked, relieved, failed] = self.left_out.each_ref().map(Count::get);
+        let [overtaken, late, asked, relieved, failed, limited] = self.left_out.each_ref().map(Count::get);
         let meters: Vec<_> = {
             let meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
             meters.iter().filter_map(Weak::upgrade).collect()
@@ -302,6 +308,7 @@ impl Counters {
             asked,
             relieved,
             failed,
+            limited,
             encode_time: self.encode.mean(),
             scale_time: self.scale.mean(),
             queue: meters.iter().map(|meter| meter.queue()).sum(),

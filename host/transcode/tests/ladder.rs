@@ -6,6 +6,7 @@ mod source;
 use std::sync::Arc;
 use std::time::Duration;
 
+use millrace_codec::Unlimited;
 use millrace_media::track::{Format, Start};
 use millrace_transcode::native::NativeLadder;
 use millrace_transcode::stats::{LeftOut, State};
@@ -49,7 +50,7 @@ async fn a_rung_has_the_groups_and_the_times_of_its_source() {
             let (here, there) = (mine.place(), theirs.place());
             assert_eq!((here.group, here.object, here.segment), (there.group, there.object, there.segment));
             let sample = mine.payload.contiguous(0, mine.payload.len()).unwrap();
-            decoder.decode(&sample, mine.presentation_time, &mut pictures).unwrap();
+            decoder.decode(&sample, mine.presentation_time, &mut Unlimited, &mut pictures).unwrap();
         }
         decoder.flush(&mut pictures).unwrap();
         assert_eq!(pictures.len(), 70);

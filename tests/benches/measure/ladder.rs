@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
-use millrace_codec::{Picture, Scaler, VideoCodec, VideoSettings, open_video_decoder, open_video_encoder};
+use millrace_codec::{
+    DecodeLimits, Picture, Scaler, Unlimited, VideoCodec, VideoSettings, open_video_decoder, open_video_encoder,
+};
 use millrace_media::{Media, Time};
 use millrace_transcode::{Rendition, Sound};
 
@@ -85,7 +87,8 @@ impl Work {
     /// The CPU time of each part of that work, on this thread.
     fn alone(&self) -> anyhow::Result<Alone> {
         let mut alone = Alone::default();
-        let mut decoder = open_video_decoder(&self.source.header.info.codec, self.source.header.config.record())?;
+        let header = &self.source.header;
+        let mut decoder = open_video_decoder(&header.info.codec, header.config.record(), DecodeLimits::default())?;
         let mut rungs = Vec::new();
         for rendition in &self.renditions {
             let settings =
@@ -108,7 +111,7 @@ impl Work {
                             .payload
                             .contiguous(timed.sample.offset, timed.sample.size)
                             .context("a sample lies within its payload")?;
-                        decoder.decode(&bytes, timed.presentation_time, &mut pictures)?;
+                        decoder.decode(&bytes, timed.presentation_time, &mut Unlimited, &mut pictures)?;
                     }
                 }
                 if batch.is_none() {

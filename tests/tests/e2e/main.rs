@@ -1,6 +1,7 @@
 //! The real binary, with real tools around it.
 
 mod api;
+mod bombs;
 mod browser;
 mod connections;
 mod forms;

@@ -22,8 +22,18 @@ impl Obu<'_> {
     pub const FRAME_HEADER: u8 = 3;
     /// `OBU_FRAME`.
     pub const FRAME: u8 = 6;
+    /// `OBU_REDUNDANT_FRAME_HEADER`.
+    pub const REDUNDANT_FRAME_HEADER: u8 = 7;
     /// `OBU_PADDING`.
     pub const PADDING: u8 = 15;
+
+    /// `spatial_id`, AV1 5.3.3: 0 where the header has no extension.
+    pub fn spatial_id(&self) -> u8 {
+        match self.whole {
+            [header, extension, ..] if header & 4 != 0 => extension >> 3 & 3,
+            _ => 0,
+        }
+    }
 
     /// True where a frame begins, AV1 5.9 and 5.10.
     pub const fn begins_frame(&self) -> bool {

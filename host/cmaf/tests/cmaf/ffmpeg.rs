@@ -216,16 +216,3 @@ pub(crate) fn decoded(bytes: &[u8], kind: char) -> Vec<String> {
     let hashes = text.lines().filter(|line| !line.starts_with('#'));
     hashes.map(|line| line.rsplit(',').next().unwrap().trim().to_owned()).collect()
 }
-
-/// Numbers that look random and are the same every time (SplitMix64).
-pub(crate) struct Numbers(pub(crate) u64);
-
-impl Numbers {
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % end as u64) as usize
-    }
-}

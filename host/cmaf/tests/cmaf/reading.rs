@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use millrace_cmaf::{Chunk, CodecConfig, Header, Item, Limits, Note, ReadError, Reader, Track, describe};
+use millrace_hostile::Numbers;
 use millrace_media::track::{Format, Kind};
 use millrace_media::{Media, Time};
 
-use crate::ffmpeg::{Numbers, decoded, picture, probe, read, read_pieces, seen, served, stream, streams};
+use crate::ffmpeg::{decoded, picture, probe, read, read_pieces, seen, served, stream, streams};
 use crate::handmade::{DEFAULT_BASE_IS_MOOF, TRACK, boxed, full, header, moof_at};
 
 fn letter(kind: Kind) -> char {

@@ -4,7 +4,7 @@ use millrace_cmaf::av1::{Obu, obus};
 
 use super::sequence::{Sequence, refuse};
 use crate::config::{ConfigError, Reader};
-use crate::decode::DecodeError;
+use crate::decode::{DecodeError, DecodeLimits};
 
 /// The part of the record that decoding needs.
 pub(super) struct Av1Config {
@@ -16,7 +16,7 @@ pub(super) struct Av1Config {
 
 impl Av1Config {
     /// Reads a record, and refuses a stream that is not decoded.
-    pub(super) fn parse(record: &[u8]) -> Result<Self, DecodeError> {
+    pub(super) fn parse(record: &[u8], limits: DecodeLimits) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(record);
         let marker = reader.byte("marker and version")?;
         if marker != 0x81 {
@@ -35,7 +35,7 @@ impl Av1Config {
         for unit in obus(reader.rest()) {
             let unit = unit.map_err(|error| ConfigError::Sequence(error.to_string()))?;
             if unit.kind == Obu::SEQUENCE_HEADER {
-                return Ok(Self { header: unit.whole.to_vec(), sequence: Sequence::parse(unit.payload)? });
+                return Ok(Self { header: unit.whole.to_vec(), sequence: Sequence::parse(unit.payload, limits)? });
             }
         }
         Err(ConfigError::Missing("sequence header").into())

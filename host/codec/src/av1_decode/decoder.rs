@@ -3,13 +3,13 @@
 use std::num::NonZero;
 use std::thread::available_parallelism;
 
-use millrace_cmaf::av1::{Obu, obus};
 use millrace_media::time::Time;
 use re_rav1d::dav1d::{Decoder, Error, Picture as Frame, PixelLayout, PlanarImageComponent as Component, Settings};
 
 use super::config::Av1Config;
 use super::sequence::Sequence;
-use crate::decode::{DecodeError, MAX_SAMPLE, VideoDecoder, check_size};
+use super::unit::{Fault, TemporalUnit};
+use crate::decode::{Allowance, DecodeError, DecodeLimits, MAX_SAMPLE, VideoDecoder, check_size};
 use crate::picture::{Colour, Picture, Size};
 
 const BACKEND: &str = "rav1d";
@@ -25,6 +25,7 @@ const MAX_THREADS: usize = 4;
 /// stand in presentation order. Of a scalable stream the highest layer of operating point 0 is taken; film grain is applied.
 pub(crate) struct Av1Decoder {
     library: Decoder,
+    limits: DecodeLimits,
     header: Vec<u8>,
     sequence: Sequence,
     awaiting_keyframe: bool,
@@ -32,31 +33,9 @@ pub(crate) struct Av1Decoder {
 
 impl Av1Decoder {
     /// A decoder for the track of an `av1C` record.
-    pub(crate) fn new(record: &[u8]) -> Result<Self, DecodeError> {
-        let Av1Config { header, sequence } = Av1Config::parse(record)?;
-        Ok(Self { library: open(sequence.size)?, header, sequence, awaiting_keyframe: true })
-    }
-
-    /// Checks the units of a sample, and says whether decoding can begin here.
-    fn inspect(&self, sample: &[u8]) -> Result<(Sequence, bool), DecodeErrorOr> {
-        if sample.len() > MAX_SAMPLE {
-            return Err(DecodeErrorOr::Damaged(format!("{} bytes (expected <= {MAX_SAMPLE})", sample.len())));
-        }
-        let (mut sequence, mut keyframe, mut frames) = (self.sequence, false, 0);
-        for unit in obus(sample) {
-            let unit = unit.map_err(|error| DecodeErrorOr::Damaged(error.to_string()))?;
-            if unit.kind == Obu::SEQUENCE_HEADER {
-                sequence = Sequence::parse(unit.payload)?;
-                check_size(self.sequence.size, sequence.size)?;
-            } else if unit.begins_frame() {
-                keyframe |= frames == 0 && unit.begins_shown_key_frame(sequence.reduced);
-                frames += 1;
-            }
-        }
-        if frames == 0 {
-            return Err(DecodeErrorOr::Damaged("no frame".to_owned()));
-        }
-        Ok((sequence, keyframe))
+    pub(crate) fn new(record: &[u8], limits: DecodeLimits) -> Result<Self, DecodeError> {
+        let Av1Config { header, sequence } = Av1Config::parse(record, limits)?;
+        Ok(Self { library: open(sequence.size)?, limits, header, sequence, awaiting_keyframe: true })
     }
 
     /// Forgets every frame. The sequence header of the record may be the only one there is.
@@ -83,36 +62,51 @@ impl Av1Decoder {
         }
     }
 
-    fn decode_unit(&mut self, sample: &[u8], time: Time) -> Result<Picture, DecodeErrorOr> {
-        let (sequence, keyframe) = self.inspect(sample)?;
-        if self.awaiting_keyframe {
-            if !keyframe {
-                return Err(DecodeError::AwaitingKeyframe { time }.into());
-            }
+    fn decode_unit(&mut self, sample: &[u8], time: Time, allowance: &mut dyn Allowance) -> Result<Picture, Fault> {
+        if sample.len() > MAX_SAMPLE {
+            return Err(Fault::Refused(format!("{} bytes (expected <= {MAX_SAMPLE})", sample.len())));
+        }
+        let unit = TemporalUnit::survey(sample, self.sequence, self.limits)?;
+        if self.awaiting_keyframe && !unit.keyframe {
+            return Err(DecodeError::AwaitingKeyframe { time }.into());
+        }
+        if !allowance.admits(unit.luma_samples) {
+            return Err(DecodeError::OverBudget { time, luma_samples: unit.luma_samples }.into());
+        }
+        if std::mem::replace(&mut self.awaiting_keyframe, false) {
             let header = self.header.clone();
             self.feed(header).map_err(damaged)?;
-            self.awaiting_keyframe = false;
         }
-        self.sequence = sequence;
+        self.sequence = unit.sequence;
         let frame = self.feed(sample.to_vec()).map_err(damaged)?;
-        let frame = frame.ok_or_else(|| DecodeErrorOr::Damaged("no picture came of it".to_owned()))?;
+        let frame = frame.ok_or_else(|| Fault::Damaged("no picture came of it".to_owned()))?;
         Ok(copy(&frame, self.sequence.size, time)?)
     }
 }
 
 impl VideoDecoder for Av1Decoder {
-    fn decode(&mut self, sample: &[u8], time: Time, out: &mut Vec<Picture>) -> Result<(), DecodeError> {
-        match self.decode_unit(sample, time) {
+    fn decode(
+        &mut self,
+        sample: &[u8],
+        time: Time,
+        allowance: &mut dyn Allowance,
+        out: &mut Vec<Picture>,
+    ) -> Result<(), DecodeError> {
+        match self.decode_unit(sample, time, allowance) {
             Ok(picture) => {
                 out.push(picture);
                 Ok(())
             }
-            Err(DecodeErrorOr::Other(error @ DecodeError::AwaitingKeyframe { .. })) => Err(error),
-            Err(error) => {
-                self.renew()?;
-                Err(match error {
-                    DecodeErrorOr::Damaged(reason) => DecodeError::Damaged { time, reason },
-                    DecodeErrorOr::Other(error) => error,
+            Err(Fault::Other(error @ DecodeError::AwaitingKeyframe { .. })) => Err(error),
+            Err(fault) => {
+                // A decoder that has decoded nothing needs no other in its place: opening one starts its threads.
+                if !self.awaiting_keyframe {
+                    self.renew()?;
+                }
+                Err(match fault {
+                    Fault::Damaged(reason) => DecodeError::Damaged { time, reason },
+                    Fault::Refused(reason) => DecodeError::Refused { time, reason },
+                    Fault::Other(error) => error,
                 })
             }
         }
@@ -131,20 +125,8 @@ impl VideoDecoder for Av1Decoder {
     }
 }
 
-/// A damaged sample, whose time the caller knows, or another error.
-enum DecodeErrorOr {
-    Damaged(String),
-    Other(DecodeError),
-}
-
-impl From<DecodeError> for DecodeErrorOr {
-    fn from(error: DecodeError) -> Self {
-        Self::Other(error)
-    }
-}
-
-fn damaged(error: Error) -> DecodeErrorOr {
-    DecodeErrorOr::Damaged(match error {
+fn damaged(error: Error) -> Fault {
+    Fault::Damaged(match error {
         Error::InvalidArgument => "broken bitstream or missing reference".to_owned(),
         error => error.to_string(),
     })

@@ -3,7 +3,7 @@
 use millrace_cmaf::av1::{ColourDescription, SequenceHeader};
 
 use crate::config::ConfigError;
-use crate::decode::{DecodeError, picture_size};
+use crate::decode::{DecodeError, DecodeLimits, frame_size};
 use crate::picture::{Colour, Size};
 
 /// A coded video sequence that can be decoded here.
@@ -18,11 +18,12 @@ pub(super) struct Sequence {
 }
 
 impl Sequence {
-    /// Reads the payload of a sequence header, and refuses what is not decoded.
-    pub(super) fn parse(payload: &[u8]) -> Result<Self, DecodeError> {
+    /// Reads the payload of a sequence header, and refuses what is not decoded and what is beyond `limits`.
+    pub(super) fn parse(payload: &[u8], limits: DecodeLimits) -> Result<Self, DecodeError> {
         let header = SequenceHeader::read(payload).map_err(|error| ConfigError::Sequence(error.to_string()))?;
         refuse(header.bit_depth, header.monochrome, header.subsampling)?;
-        let size = picture_size("AV1", header.max_width, header.max_height)?;
+        let largest = (header.max_width, header.max_height);
+        let size = frame_size("AV1", largest, largest, limits)?;
         let unspecified = ColourDescription { primaries: 2, transfer: 2, matrix: 2 };
         let ColourDescription { primaries, transfer, matrix } = header.colour.unwrap_or(unspecified);
         let said = header.colour.is_some() || header.full_range;

@@ -13,7 +13,10 @@ pub(crate) enum NalKind {
     SequenceParameters,
     /// A picture parameter set.
     PictureParameters,
-    /// Delimiters, SEI, filler, other layers: nothing a picture of the base layer needs.
+    /// A delimiter, supplemental information, or the end of a sequence: behind a frame's slices, the next access unit begins with it
+    /// (7.4.1.2.3).
+    Opening,
+    /// Filler, redundant and other layers: nothing a picture of the base layer needs.
     Other,
 }
 
@@ -38,6 +41,7 @@ impl<'a> Nal<'a> {
             5 => NalKind::IdrSlice,
             7 => NalKind::SequenceParameters,
             8 => NalKind::PictureParameters,
+            6 | 9..=11 => NalKind::Opening,
             _ => NalKind::Other,
         }
     }

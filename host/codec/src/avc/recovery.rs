@@ -111,7 +111,18 @@ mod tests {
 
     fn slice(frame_num: u32, reference: bool) -> Slice {
         let frame_num = Counter { value: frame_num, bits: 4 };
-        Slice { frame_num, order: None, reference, resets: false, gaps_allowed: false }
+        Slice {
+            first_block: 0,
+            luma_samples: 256,
+            redundant: false,
+            ids: (0, None),
+            order_deltas: [0, 0],
+            frame_num,
+            order: None,
+            reference,
+            resets: false,
+            gaps_allowed: false,
+        }
     }
 
     #[test]

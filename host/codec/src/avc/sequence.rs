@@ -5,7 +5,7 @@ use h264_reader::nal::{Nal as _, RefNal};
 
 use crate::avc::Nal;
 use crate::config::ConfigError;
-use crate::decode::{DecodeError, check_area, picture_size};
+use crate::decode::{DecodeError, DecodeLimits, frame_size};
 use crate::picture::{Colour, Size};
 
 /// A coded video sequence that can be decoded here.
@@ -15,8 +15,8 @@ pub(crate) struct Sequence {
     pub(crate) size: Size,
     /// The columns and rows of luma samples cropped at left and top. Even.
     pub(crate) offset: (usize, usize),
-    /// Luma samples in a row before cropping.
-    pub(crate) coded_width: usize,
+    /// Luma samples in a row, and rows, before cropping.
+    pub(crate) coded: (u32, u32),
     /// What the samples mean, where it is said.
     pub(crate) colour: Option<Colour>,
     /// How many pictures may precede a picture in decoding order and follow it in output order.
@@ -24,8 +24,8 @@ pub(crate) struct Sequence {
 }
 
 impl Sequence {
-    /// Reads a sequence parameter set, and refuses what the decoder cannot do.
-    pub(crate) fn parse(nal: Nal<'_>) -> Result<Self, DecodeError> {
+    /// Reads a sequence parameter set, and refuses what the decoder cannot do and what is beyond `limits`.
+    pub(crate) fn parse(nal: Nal<'_>, limits: DecodeLimits) -> Result<Self, DecodeError> {
         let sps = SeqParameterSet::from_bits(RefNal::new(nal.bytes(), &[], true).rbsp_bits())
             .map_err(|error| ConfigError::Sequence(format!("{error:?}")))?;
         let profile = u8::from(sps.profile_idc);
@@ -57,22 +57,16 @@ impl Sequence {
                 ConfigError::Sequence(format!("{count} reference pictures (expected <= {MAX_REFERENCES})")).into()
             );
         }
-        let (width, height) = sps.pixel_dimensions().map_err(|error| ConfigError::Sequence(format!("{error:?}")))?;
-        let size = picture_size("H.264", width, height)?;
-        let coded_width = 16 * sps.pic_width_in_mbs();
-        check_area("H.264", coded_width, 16 * sps.pic_height_in_map_units())?;
+        let shown = sps.pixel_dimensions().map_err(|error| ConfigError::Sequence(format!("{error:?}")))?;
+        let coded = (sps.pic_width_in_mbs().saturating_mul(16), sps.pic_height_in_map_units().saturating_mul(16));
+        let size = frame_size("H.264", shown, coded, limits)?;
+        limits.check_kept("H.264", sps.max_num_ref_frames, coded)?;
         // The units of cropping are two samples both ways in progressive 4:2:0.
         let offset = sps
             .frame_cropping
             .as_ref()
             .map_or((0, 0), |crop| (2 * crop.left_offset as usize, 2 * crop.top_offset as usize));
-        Ok(Self {
-            size,
-            offset,
-            coded_width: coded_width as usize,
-            colour: colour(&sps),
-            reorder_depth: reorder_depth(&sps, profile),
-        })
+        Ok(Self { size, offset, coded, colour: colour(&sps), reorder_depth: reorder_depth(&sps, profile) })
     }
 }
 

@@ -4,11 +4,13 @@ use millrace_media::time::Time;
 use rusty_h265::{Decoder, Picture as Frame};
 
 use super::config::HevcConfig;
-use super::nal::{NalKind, kind};
+use super::nal::{NalKind, is_sub_layer_non_reference, kind};
 use super::sequence::Sequence;
+use super::sets::Sets;
+use crate::access_unit::{Census, Part};
 use crate::avc::{Nal, split_length_prefixed};
 use crate::config::ConfigError;
-use crate::decode::{DecodeError, MAX_SAMPLE, VideoDecoder, check_size, contained};
+use crate::decode::{Allowance, DecodeError, DecodeLimits, MAX_SAMPLE, VideoDecoder, check_size, contained};
 use crate::picture::{Colour, Picture, Size};
 use crate::reorder::Reorder;
 
@@ -24,7 +26,9 @@ const NEXT_PICTURE: [u8; 3] = [1 << 1, 1, 0x80];
 /// What a CRA picture's leading pictures may lack (RASL) is passed over, what refers to pictures that are missing is an error.
 pub(crate) struct HevcDecoder {
     library: Decoder,
+    limits: DecodeLimits,
     config: HevcConfig,
+    sets: Sets,
     sequence: Sequence,
     reorder: Reorder<Picture>,
     awaiting_keyframe: bool,
@@ -35,6 +39,9 @@ struct AccessUnit<'a> {
     units: Vec<&'a [u8]>,
     /// The kind of its first slice segment.
     kind: NalKind,
+    /// No frame of its temporal sub-layer refers to it.
+    disposable: bool,
+    luma_samples: u64,
 }
 
 /// What became of an access unit.
@@ -44,53 +51,78 @@ enum Outcome {
     Hidden,
     /// A leading picture that refers to what was before the first picture.
     Skipped,
+    /// It was not to be decoded to its end.
+    Stopped,
 }
 
 impl HevcDecoder {
     /// A decoder for the track of an `hvcC` record.
-    pub(crate) fn new(record: &[u8]) -> Result<Self, DecodeError> {
+    pub(crate) fn new(record: &[u8], limits: DecodeLimits) -> Result<Self, DecodeError> {
         let config = HevcConfig::parse(record)?;
         let sets = config.sets.iter().filter(|set| kind(set) == NalKind::SequenceParameters);
-        let mut sequences = sets.map(|set| Sequence::parse(set));
+        let mut sequences = sets.map(|set| Sequence::parse(set, limits));
         let sequence = sequences.next().ok_or(ConfigError::Missing("sequence parameter set"))??;
         for other in sequences {
             check_size(sequence.size, other?.size)?;
         }
+        let mut sets = Sets::default();
+        config.sets.iter().for_each(|set| sets.take(set));
         Ok(Self {
             library: Decoder::new(),
-            reorder: Reorder::new(sequence.reorder_depth),
+            reorder: Reorder::new(sequence.reorder_depth, limits.kept(sequence.coded)),
+            limits,
             config,
+            sets,
             sequence,
             awaiting_keyframe: true,
         })
     }
 
+    /// Looks through a sample's units, and takes those that the library is to see.
     fn collect<'a>(&mut self, sample: &'a [u8], time: Time) -> Result<AccessUnit<'a>, DecodeError> {
         let damaged = |reason: String| DecodeError::Damaged { time, reason };
+        let refused = |reason: String| DecodeError::Refused { time, reason };
         if sample.len() > MAX_SAMPLE {
-            return Err(damaged(format!("{} bytes (expected <= {MAX_SAMPLE})", sample.len())));
+            return Err(refused(format!("{} bytes (expected <= {MAX_SAMPLE})", sample.len())));
         }
-        let (mut units, mut first) = (Vec::new(), None);
+        let (mut units, mut first, mut census) = (Vec::new(), None, Census::default());
         for unit in split_length_prefixed(sample, self.config.length_size) {
             let unit = unit.map(Nal::bytes).map_err(damaged)?;
             match kind(unit) {
-                NalKind::Other => continue,
+                NalKind::Other => {
+                    census.count(Part::Other).map_err(refused)?;
+                    continue;
+                }
+                NalKind::Opening => {
+                    census.count(Part::Opening).map_err(refused)?;
+                    continue;
+                }
                 slice @ (NalKind::Slice | NalKind::IdrSlice | NalKind::RandomAccessSlice) => {
-                    first.get_or_insert(slice);
+                    let segment = self.sets.segment(unit, self.limits).map_err(damaged)?;
+                    let part = Part::Slice { first: segment.first, address: segment.address };
+                    census.count(part).map_err(refused)?;
+                    first.get_or_insert((slice, is_sub_layer_non_reference(unit), segment.luma_samples));
                 }
                 NalKind::SequenceParameters => {
-                    let sequence = Sequence::parse(unit)?;
+                    census.count(Part::Set(unit.len())).map_err(refused)?;
+                    let sequence = Sequence::parse(unit, self.limits)?;
                     check_size(self.sequence.size, sequence.size)?;
                     self.sequence.colour = sequence.colour;
+                    self.sets.take(unit);
                     self.config.replace(unit);
                 }
-                NalKind::VideoParameters | NalKind::PictureParameters => self.config.replace(unit),
-                NalKind::End => {}
+                NalKind::VideoParameters | NalKind::PictureParameters => {
+                    census.count(Part::Set(unit.len())).map_err(refused)?;
+                    self.sets.take(unit);
+                    self.config.replace(unit);
+                }
+                // What follows the end of a sequence is another frame's.
+                NalKind::End => census.count(Part::Opening).map_err(refused)?,
             }
             units.push(unit);
         }
-        let kind = first.ok_or_else(|| damaged("no slice of a picture".to_owned()))?;
-        Ok(AccessUnit { units, kind })
+        let (kind, disposable, luma_samples) = first.ok_or_else(|| damaged("no slice of a picture".to_owned()))?;
+        Ok(AccessUnit { units, kind, disposable, luma_samples })
     }
 
     /// A fresh decoder, that knows the parameter sets.
@@ -105,11 +137,14 @@ impl HevcDecoder {
     }
 
     /// Decodes the units of a picture, and takes the picture.
-    fn feed(&mut self, units: &[&[u8]], time: Time) -> Result<Outcome, String> {
+    fn feed(&mut self, units: &[&[u8]], time: Time, allowance: &mut dyn Allowance) -> Result<Outcome, String> {
         let Self { library, sequence, .. } = self;
         contained(|| {
             let before = library.stats;
             for unit in units {
+                if library.stats.slices > before.slices && !allowance.goes_on() {
+                    return Ok(Outcome::Stopped);
+                }
                 library.push_nal(unit, Some(time.ticks())).map_err(|error| error.to_string())?;
             }
             if library.push_nal(&NEXT_PICTURE, None).is_ok() {
@@ -133,18 +168,29 @@ impl HevcDecoder {
         })
     }
 
-    fn decode_unit(&mut self, unit: &AccessUnit<'_>, time: Time) -> Result<(), DecodeError> {
+    fn decode_unit(
+        &mut self,
+        unit: &AccessUnit<'_>,
+        time: Time,
+        allowance: &mut dyn Allowance,
+    ) -> Result<(), DecodeError> {
         let damaged = |reason: String| DecodeError::Damaged { time, reason };
         let begins = self.awaiting_keyframe;
-        if begins {
-            if unit.kind == NalKind::Slice {
-                return Err(DecodeError::AwaitingKeyframe { time });
+        if begins && unit.kind == NalKind::Slice {
+            return Err(DecodeError::AwaitingKeyframe { time });
+        }
+        if !allowance.admits(unit.luma_samples) {
+            if !unit.disposable {
+                self.renew();
             }
+            return Err(DecodeError::OverBudget { time, luma_samples: unit.luma_samples });
+        }
+        if begins {
             self.begin().map_err(damaged)?;
             self.awaiting_keyframe = false;
         }
         let id = self.reorder.enter(time, begins || unit.kind == NalKind::IdrSlice);
-        match self.feed(&unit.units, time) {
+        match self.feed(&unit.units, time, allowance) {
             Ok(Outcome::Shown(picture)) => {
                 self.reorder.decoded(id, picture);
                 Ok(())
@@ -152,6 +198,10 @@ impl HevcDecoder {
             Ok(Outcome::Hidden) => {
                 self.reorder.lost(id);
                 Ok(())
+            }
+            Ok(Outcome::Stopped) => {
+                self.reorder.lost(id);
+                Err(DecodeError::Stopped { time })
             }
             Ok(Outcome::Skipped) => {
                 self.reorder.lost(id);
@@ -166,9 +216,16 @@ impl HevcDecoder {
 }
 
 impl VideoDecoder for HevcDecoder {
-    fn decode(&mut self, sample: &[u8], time: Time, out: &mut Vec<Picture>) -> Result<(), DecodeError> {
-        let result = self.collect(sample, time).and_then(|unit| self.decode_unit(&unit, time));
-        if !matches!(result, Ok(()) | Err(DecodeError::AwaitingKeyframe { .. })) {
+    fn decode(
+        &mut self,
+        sample: &[u8],
+        time: Time,
+        allowance: &mut dyn Allowance,
+        out: &mut Vec<Picture>,
+    ) -> Result<(), DecodeError> {
+        let unit = self.collect(sample, time);
+        let result = unit.and_then(|unit| self.decode_unit(&unit, time, allowance));
+        if !matches!(result, Ok(()) | Err(DecodeError::AwaitingKeyframe { .. } | DecodeError::OverBudget { .. })) {
             self.renew();
         }
         self.reorder.ready(out);

@@ -14,7 +14,10 @@ pub(super) enum NalKind {
     PictureParameters,
     /// The end of a coded video sequence or of the bitstream.
     End,
-    /// Delimiters, SEI, filler, reserved types, other layers: nothing a picture of the base layer needs.
+    /// A delimiter, prefix SEI or a type that is reserved as they are: behind a frame's slices, the next access unit begins with it
+    /// (7.4.2.4.4).
+    Opening,
+    /// Suffix SEI, filler, other reserved types, other layers: nothing a picture of the base layer needs.
     Other,
 }
 
@@ -32,7 +35,13 @@ pub(super) fn kind(unit: &[u8]) -> NalKind {
         32 => NalKind::VideoParameters,
         33 => NalKind::SequenceParameters,
         34 => NalKind::PictureParameters,
+        35 | 39 | 41..=44 | 48..=55 => NalKind::Opening,
         36 | 37 => NalKind::End,
         _ => NalKind::Other,
     }
+}
+
+/// True of a slice of a picture that no other of its temporal sub-layer refers to: the types of even numbers up to `RSV_VCL_N14`.
+pub(super) fn is_sub_layer_non_reference(unit: &[u8]) -> bool {
+    unit.first().is_some_and(|first| first >> 1 & 0x3f <= 14 && first >> 1 & 1 == 0)
 }

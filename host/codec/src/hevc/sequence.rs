@@ -5,7 +5,7 @@ use rusty_h265::ps::{Sps, Vui, parse_sps};
 
 use super::config::refuse;
 use crate::config::ConfigError;
-use crate::decode::{DecodeError, check_area, contained, picture_size};
+use crate::decode::{DecodeError, DecodeLimits, contained, frame_size};
 use crate::picture::{Colour, Size};
 
 /// A coded video sequence that can be decoded here.
@@ -13,6 +13,8 @@ use crate::picture::{Colour, Size};
 pub(super) struct Sequence {
     /// The size of the pictures, cropped.
     pub(super) size: Size,
+    /// Its size before cropping.
+    pub(super) coded: (u32, u32),
     /// What the samples mean, where it is said.
     pub(super) colour: Option<Colour>,
     /// How many pictures may precede a picture in decoding order and follow it in output order.
@@ -20,19 +22,23 @@ pub(super) struct Sequence {
 }
 
 impl Sequence {
-    /// Reads a sequence parameter set with its header, and refuses what the decoder cannot do.
-    pub(super) fn parse(unit: &[u8]) -> Result<Self, DecodeError> {
+    /// Reads a sequence parameter set with its header, and refuses what the decoder cannot do and what is beyond `limits`.
+    pub(super) fn parse(unit: &[u8], limits: DecodeLimits) -> Result<Self, DecodeError> {
         let payload = unit.get(2..).unwrap_or_default();
         let sps = contained(|| parse_sps(&unescape(payload).data).map_err(|error| error.to_string()))
             .map_err(ConfigError::Sequence)?;
         refuse(sps.chroma_format_idc, sps.bit_depth_luma, sps.bit_depth_chroma)?;
         refuse_tools(&sps)?;
-        let (width, height) = sps.output_size();
-        let size = picture_size("HEVC", width, height)?;
-        // The coded picture may be much larger than what is cropped from it.
-        check_area("HEVC", sps.width, sps.height)?;
-        let depth = sps.ordering[usize::from(sps.max_sub_layers_minus1).min(7)].max_num_reorder_pics;
-        Ok(Self { size, colour: sps.vui.as_ref().and_then(colour), reorder_depth: depth.min(16) as usize })
+        let coded = (sps.width, sps.height);
+        let size = frame_size("HEVC", sps.output_size(), coded, limits)?;
+        let ordering = sps.ordering[usize::from(sps.max_sub_layers_minus1).min(7)];
+        limits.check_kept("HEVC", ordering.max_dec_pic_buffering_minus1, coded)?;
+        Ok(Self {
+            size,
+            coded,
+            colour: sps.vui.as_ref().and_then(colour),
+            reorder_depth: ordering.max_num_reorder_pics as usize,
+        })
     }
 }
 

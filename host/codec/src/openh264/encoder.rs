@@ -116,7 +116,7 @@ impl VideoEncoder for H264Encoder {
                         data.put_u32(nal.bytes().len() as u32);
                         data.put_slice(nal.bytes());
                     }
-                    NalKind::Partition | NalKind::Other => {}
+                    NalKind::Partition | NalKind::Opening | NalKind::Other => {}
                 }
             })
             .map_err(backend)?;

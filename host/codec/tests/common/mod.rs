@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use millrace_codec::{DecodeError, Picture, Plane, Size, VideoDecoder};
+use millrace_codec::{DecodeError, DecodeLimits, Picture, Plane, Size, Unlimited, VideoDecoder, open_video_decoder};
 use millrace_media::time::{Time, Timescale};
 
 pub(crate) const SCALE: u32 = 90_000;
@@ -110,11 +110,16 @@ impl Clip {
     }
 }
 
+/// A decoder within the default limits.
+pub(crate) fn open(codec: &str, config: &[u8]) -> Result<Box<dyn VideoDecoder>, DecodeError> {
+    open_video_decoder(codec, config, DecodeLimits::default())
+}
+
 /// Decodes samples to the end; the errors stand beside the pictures.
 pub(crate) fn decode_all(decoder: &mut dyn VideoDecoder, samples: &[Sample]) -> (Vec<Picture>, Vec<DecodeError>) {
     let (mut out, mut errors) = (Vec::new(), Vec::new());
     for sample in samples {
-        errors.extend(decoder.decode(&sample.data, sample.time, &mut out).err());
+        errors.extend(decoder.decode(&sample.data, sample.time, &mut Unlimited, &mut out).err());
     }
     decoder.flush(&mut out).unwrap();
     (out, errors)

@@ -1,6 +1,8 @@
 //! What a publisher says of its tracks, in whichever format it says it.
 
 mod hang;
+#[cfg(test)]
+mod hostile;
 mod msf;
 mod older;
 
@@ -12,6 +14,8 @@ use serde_json::Value;
 
 /// More tracks than any publisher has; each may repeat what others say.
 const MAX_TRACKS: usize = 64;
+/// More values than so many tracks have fields. A value of one byte takes a hundred times as much in memory.
+const MAX_VALUES: usize = 16_384;
 
 /// The formats of catalogs, each in a track of its own name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +129,9 @@ pub(super) enum CatalogError {
     /// It is too long, with those that it builds on.
     #[error("the catalog is longer than {0} bytes")]
     TooLong(usize),
+    /// There are too many values.
+    #[error("the catalog has more than {MAX_VALUES} values")]
+    TooManyValues,
     /// There are too many tracks.
     #[error("the catalog has {0} tracks (expected at most {MAX_TRACKS})")]
     TooMany(usize),
@@ -172,18 +179,21 @@ impl Reader {
             return Err(CatalogError::TooLong(self.limit));
         }
         let bytes = payload.contiguous(0, payload.len()).unwrap_or_default();
+        if values(&bytes) > MAX_VALUES {
+            return Err(CatalogError::TooManyValues);
+        }
         let given: Value = serde_json::from_slice(&bytes)?;
         let known = if first { None } else { self.value.as_ref() };
         let value = match self.format {
             Format::Msf => msf::next(known, given, &mut taken, self.limit)?,
             Format::Hang if first => given,
-            Format::Hang => hang::patched(known.ok_or(CatalogError::NothingToChange)?, given),
+            Format::Hang => hang::patched(known.ok_or(CatalogError::NothingToChange)?.clone(), given),
             Format::Older => given,
         };
         let catalog = match self.format {
-            Format::Msf => msf::read(&value)?,
+            Format::Msf => msf::read(&value, self.limit)?,
             Format::Hang => hang::read(&value)?,
-            Format::Older => older::read(&value)?,
+            Format::Older => older::read(&value, self.limit)?,
         };
         let count = catalog.tracks.len() + catalog.left_out.len();
         if count > MAX_TRACKS {
@@ -202,6 +212,32 @@ impl Catalog {
             Err(why) => self.left_out.push((name.to_owned(), why)),
         }
     }
+}
+
+/// How many values JSON has, at the most: what stands between brackets, colons and commas outside strings.
+fn values(json: &[u8]) -> usize {
+    let (mut count, mut in_string, mut escaped) = (1, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            b'[' | b'{' | b':' | b',' if !in_string => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
+/// Counts the tracks before they are looked at.
+fn check_tracks(tracks: Option<&Value>) -> Result<(), CatalogError> {
+    let count = tracks.and_then(Value::as_array).map_or(0, Vec::len);
+    if count > MAX_TRACKS { Err(CatalogError::TooMany(count)) } else { Ok(()) }
+}
+
+/// What several tracks share is read for each of them: together that may be as long as a catalog.
+fn check_shared(lengths: impl Iterator<Item = usize>, limit: usize) -> Result<(), CatalogError> {
+    if lengths.fold(0, usize::saturating_add) > limit { Err(CatalogError::TooLong(limit)) } else { Ok(()) }
 }
 
 fn base64(text: &str) -> Result<Bytes, String> {

@@ -3,7 +3,6 @@
 use std::time::{Duration, SystemTime};
 
 use axum::extract::State;
-use millrace_deliver::hls::Hls;
 use millrace_media::track::{Format, Provenance, Track as BusTrack};
 use millrace_media::{Broadcast as BusBroadcast, broadcast};
 use serde::Serialize;
@@ -60,20 +59,21 @@ pub(super) struct Track {
     responses((status = 200, description = "Every broadcast, by name", body = Broadcasts))
 )]
 pub(super) async fn list(State(shared): State<Shared>) -> Answer<Broadcasts> {
-    let broadcasts = shared.bus.broadcasts().iter().map(|b| Broadcast::new(b, &shared.hls)).collect();
+    let broadcasts = shared.bus.broadcasts().iter().map(|b| Broadcast::new(b, &shared)).collect();
     answer(Broadcasts { broadcasts })
 }
 
 impl Broadcast {
-    fn new(broadcast: &BusBroadcast, hls: &Hls) -> Self {
+    fn new(broadcast: &BusBroadcast, shared: &Shared) -> Self {
         let name = broadcast.name();
-        let mut notes = hls.notes(name);
+        let mut notes = shared.hls.notes(name);
         let forced = broadcast.forced_cuts();
         if forced > 0 {
             notes.push(format!(
                 "{forced} segments begin where decoding cannot: keyframes are further apart than `hls.max_segment`"
             ));
         }
+        notes.extend(shared.ladders.runner().notes(broadcast));
         Self {
             name: name.to_string(),
             state: match broadcast.state() {
@@ -83,7 +83,7 @@ impl Broadcast {
             },
             hls: format!("/hls/{name}/master.m3u8"),
             started_at: rfc3339(broadcast.started().unix),
-            low_latency: hls.low_latency(name),
+            low_latency: shared.hls.low_latency(name),
             notes,
             tracks: broadcast.tracks().iter().filter(|track| !track.is_ended()).map(Track::new).collect(),
         }

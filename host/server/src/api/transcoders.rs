@@ -39,7 +39,7 @@ pub(super) struct Transcoder {
     output_fragments: u64,
     /// Bytes it has written.
     output_bytes: u64,
-    /// Its fragments that were refused, and pictures its encoders lost: overtaken, late or failed.
+    /// Its fragments that were refused, and frames its encoders lost: overtaken, late, failed or limited.
     dropped: u64,
     /// Pictures encoded.
     encoded: u64,
@@ -74,6 +74,8 @@ pub(super) struct LeftOut {
     relieved: u64,
     /// The encoder failed.
     failed: u64,
+    /// The source asks for more decoding than `transcode.max_decode` allows.
+    limited: u64,
 }
 
 /// How often it has failed, by what it was doing.
@@ -120,6 +122,7 @@ impl Transcoder {
                 asked: stats.asked,
                 relieved: stats.relieved,
                 failed: stats.failed,
+                limited: stats.limited,
             },
             encode_ms: milliseconds(stats.encode_time),
             scale_ms: milliseconds(stats.scale_time),

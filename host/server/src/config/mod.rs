@@ -24,6 +24,7 @@ mod rendition;
 mod request;
 mod section;
 mod setting;
+mod transcode;
 mod unit;
 mod window;
 
@@ -49,7 +50,8 @@ pub use pattern::BroadcastPattern;
 pub use plugin::{OnFault, Plugin, PluginHost, PluginLimits};
 pub use rendition::{Audio, Rendition};
 pub use request::{ladder_from_json, rendition_from_json};
-pub use unit::{BitRate, ByteSize};
+pub use transcode::{FrameSize, Transcode};
+pub use unit::{BitRate, ByteSize, PixelRate};
 pub use window::Window;
 
 use reader::{PREFIX, Reader, Source};
@@ -72,6 +74,8 @@ pub struct Config {
     pub hls: Hls,
     /// Media over QUIC, in and out.
     pub moq: Moq,
+    /// How much decoding a source may ask for.
+    pub transcode: Transcode,
     /// Which renditions broadcasts are offered in. Empty, nothing is transcoded.
     pub ladders: Vec<Ladder>,
     /// The plugins to load.
@@ -104,6 +108,7 @@ impl Default for Config {
             window: Window::default(),
             hls: Hls::default(),
             moq: Moq::default(),
+            transcode: Transcode::default(),
             ladders: vec![Ladder::default()],
             plugins: Vec::new(),
             plugin_host: PluginHost::default(),
@@ -150,6 +155,7 @@ impl Config {
             window: root.table("window", Window::read),
             hls: root.table("hls", Hls::read),
             moq: root.table("moq", Moq::read),
+            transcode: root.table("transcode", Transcode::read),
             ladders: match Ladder::read_all(root) {
                 Some(ladders) => ladders.into_iter().map(|(ladder, _)| ladder).collect(),
                 None => vec![Ladder::default()],

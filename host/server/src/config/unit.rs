@@ -15,6 +15,10 @@ pub struct ByteSize(u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BitRate(u64);
 
+/// Pixels per second, written `"500M"`, `"1.5G"` (powers of 1000) or as a plain integer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PixelRate(u64);
+
 const SIZE_UNITS: &[(&str, u64)] = &[
     ("GiB", 1 << 30),
     ("MiB", 1 << 20),
@@ -94,6 +98,7 @@ macro_rules! with_unit {
 }
 with_unit!(ByteSize, SIZE_UNITS, "a size with its unit, such as \"64MiB\" (or KiB, GiB, kB, MB, GB)", "bytes");
 with_unit!(BitRate, RATE_UNITS, "a bit rate, such as \"2500k\", \"2.5M\" or 2500000", "bits per second");
+with_unit!(PixelRate, RATE_UNITS, "pixels per second, such as \"500M\" (or k, G) or 500000000", "pixels per second");
 
 impl ByteSize {
     /// So many times 1024 × 1024 bytes.

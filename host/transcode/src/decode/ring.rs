@@ -8,7 +8,7 @@ use bytes::Bytes;
 use millrace_codec::Size;
 use millrace_media::{Fragment, Time};
 
-use super::{AHEAD, Decoded, QUEUE};
+use super::{AHEAD, Decoded, QUEUE, QUEUE_FRAGMENTS};
 
 /// The most memory the pictures of one source may take, in all the sizes that are made of them.
 const RING_BYTES: usize = 256 << 20;
@@ -43,6 +43,8 @@ pub(crate) enum Taken {
     },
     /// It was too slow: this many pictures have gone by.
     Lost(u64),
+    /// This many were not decoded, for the source may not ask for so much.
+    Limited(u64),
     /// It has all that it asked for before it was told to rest.
     Resting,
     /// Nothing more will come.
@@ -74,6 +76,8 @@ struct Reader {
     phase: Phase,
     /// It held the ring up for too long, and is not waited for again until it asks for another group.
     left_behind: bool,
+    /// Pictures that were not decoded, of which it has not been told.
+    limited: u64,
 }
 
 impl Reader {
@@ -104,6 +108,8 @@ pub(super) struct State {
     groups: u32,
     next_reader: u64,
     stopped: bool,
+    /// Nothing is decoded from this time on, on the bus's monotonic clock.
+    deadline: Option<Duration>,
     failure: Option<Failure>,
 }
 
@@ -119,6 +125,7 @@ impl State {
             reached: None,
             phase: Phase::Reading,
             left_behind: false,
+            limited: 0,
         });
         id
     }
@@ -168,6 +175,20 @@ impl State {
         self.stopped
     }
 
+    pub(super) fn stop_by(&mut self, deadline: Duration) {
+        self.deadline = Some(deadline);
+    }
+
+    /// True while frames may be decoded, at all or further.
+    pub(super) fn may_decode(&self, now: Duration) -> bool {
+        !self.stopped && self.deadline.is_none_or(|deadline| now < deadline)
+    }
+
+    /// A picture is not decoded, for the source may not ask for so much: those who want pictures are told.
+    pub(super) fn limit(&mut self) {
+        self.readers.iter_mut().filter(|reader| reader.phase != Phase::Resting).for_each(|reader| reader.limited += 1);
+    }
+
     /// Nothing comes of fragments with this header.
     pub(super) fn fail(&mut self, init: Bytes, reason: String) {
         self.failure = Some(Failure { init, reason });
@@ -208,7 +229,8 @@ impl State {
     /// True while this reader's encoder has not too much before it, nor, where the fragment `adds` to it, the decoder.
     pub(super) fn has_room_for(&self, id: ReaderId, adds: bool) -> bool {
         let Some(reader) = self.readers.iter().find(|reader| reader.id == id) else { return true };
-        self.ahead(reader) <= AHEAD && (!adds || self.queued.is_none_or(|queued| queued <= QUEUE))
+        let queue_has_room = || self.queue.len() < QUEUE_FRAGMENTS && self.queued.is_none_or(|queued| queued <= QUEUE);
+        self.ahead(reader) <= AHEAD && (!adds || queue_has_room())
     }
 
     /// The decoded pictures that this reader has asked for, or passed over, and not taken.
@@ -292,6 +314,9 @@ impl State {
         let Some(reader) = self.readers.iter_mut().find(|reader| reader.id == id) else { return Some(Taken::Closed) };
         if stopped {
             return Some(Taken::Closed);
+        }
+        if reader.limited > 0 {
+            return Some(Taken::Limited(std::mem::take(&mut reader.limited)));
         }
         if reader.phase == Phase::Resting {
             return None;

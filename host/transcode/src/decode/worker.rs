@@ -5,15 +5,17 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use metrics::{Counter, Histogram};
-use millrace_codec::{DecodeError, Picture, VideoDecoder, open_video_decoder};
+use millrace_codec::{Allowance, DecodeError, Picture, VideoDecoder, open_video_decoder};
 use millrace_media::fragment::TimedSample;
 use millrace_media::track::Info;
 use millrace_media::{Fragment, Time};
 
 use super::disposable::Disposable;
 use super::lengths::{self, Lengths};
+use super::limits::{Bucket, LastWork};
 use super::ring::Job;
-use super::{Decoded, PATIENCE, Shared};
+use super::tally::Dropped;
+use super::{Decoded, Decoding, PATIENCE, Shared, Source};
 use crate::encoder::EncodeError;
 
 /// The most samples in the decoder at a time: the reordering of any level, and what a damaged stream leaves behind.
@@ -28,10 +30,10 @@ pub(super) struct Opened {
 }
 
 /// Opens a decoder for what a track is.
-pub(super) fn open(info: &Info) -> Result<Opened, EncodeError> {
+pub(super) fn open(info: &Info, decoding: Decoding) -> Result<Opened, EncodeError> {
     let header = millrace_cmaf::describe(&info.init).map_err(|error| EncodeError::Invalid(error.to_string()))?;
     let record = header.config.record();
-    let decoder = open_video_decoder(&info.codec, record).map_err(|error| match error {
+    let decoder = open_video_decoder(&info.codec, record, decoding.limits()).map_err(|error| match error {
         DecodeError::Unsupported { .. } => EncodeError::Unsupported(error.to_string()),
         _ => EncodeError::Invalid(error.to_string()),
     })?;
@@ -49,6 +51,7 @@ struct InFlight {
 /// What all decoders of the server report together: a source is no label, for there is no end of them.
 struct Report {
     seconds: Histogram,
+    luma_samples: Counter,
     passed_over: Counter,
     damaged: Counter,
     failed: Counter,
@@ -58,6 +61,7 @@ impl Report {
     fn new() -> Self {
         Self {
             seconds: metrics::histogram!("millrace_decode_seconds"),
+            luma_samples: metrics::counter!("millrace_decode_luma_samples_total"),
             passed_over: metrics::counter!("millrace_decode_skipped_total"),
             damaged: metrics::counter!("millrace_decode_damaged_total"),
             failed: metrics::counter!("millrace_decode_failed_total"),
@@ -65,8 +69,39 @@ impl Report {
     }
 }
 
+/// What the decoder is allowed for one sample.
+struct Permit<'a> {
+    shared: &'a Shared,
+    source: &'a Source,
+    bucket: &'a mut Bucket,
+    began: Instant,
+    /// How long it may take.
+    left: Duration,
+    luma_samples: &'a Counter,
+}
+
+impl Allowance for Permit<'_> {
+    fn admits(&mut self, luma_samples: u64) -> bool {
+        let admitted = self.bucket.take(luma_samples, self.source.now());
+        if admitted {
+            self.luma_samples.increment(luma_samples);
+        }
+        admitted
+    }
+
+    fn goes_on(&mut self) -> bool {
+        self.began.elapsed() < self.left && self.shared.state().may_decode(self.source.now())
+    }
+}
+
 pub(super) struct Worker {
     shared: Arc<Shared>,
+    source: Source,
+    decoding: Decoding,
+    bucket: Bucket,
+    last_work: LastWork,
+    /// Frames were dropped that those to come may depend on.
+    limited: bool,
     info: Arc<Info>,
     /// None after a failure, until a group begins.
     opened: Option<Opened>,
@@ -82,9 +117,20 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(shared: Arc<Shared>, info: Arc<Info>, opened: Opened) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        source: Source,
+        decoding: Decoding,
+        info: Arc<Info>,
+        opened: Opened,
+    ) -> Self {
         Self {
             shared,
+            bucket: Bucket::new(decoding.max_rate, source.now()),
+            source,
+            decoding,
+            last_work: LastWork::default(),
+            limited: false,
             info,
             opened: Some(opened),
             strikes: 0,
@@ -143,6 +189,12 @@ impl Worker {
     }
 
     fn sample(&mut self, fragment: &Fragment, starts_group: bool, timed: &TimedSample, bytes: &[u8]) {
+        let gone = self.source.is_gone();
+        let left = self.last_work.left(gone);
+        if left.is_zero() || !self.shared.state().may_decode(self.source.now()) {
+            self.shared.tally.add(Dropped::Ended);
+            return;
+        }
         let Some(Opened { decoder, disposable }) = &mut self.opened else {
             self.report.passed_over.increment(1);
             return;
@@ -160,16 +212,35 @@ impl Worker {
             self.in_flight.pop_first();
         }
         let began = Instant::now();
-        let decoded = decoder.decode(bytes, time, &mut self.pictures);
-        self.report.seconds.record(began.elapsed().as_secs_f64());
+        let mut permit = Permit {
+            shared: &self.shared,
+            source: &self.source,
+            bucket: &mut self.bucket,
+            began,
+            left,
+            luma_samples: &self.report.luma_samples,
+        };
+        let decoded = decoder.decode(bytes, time, &mut permit, &mut self.pictures);
+        let took = began.elapsed();
+        self.report.seconds.record(took.as_secs_f64());
+        self.last_work.spend(gone, took);
+        if decoded.is_err() {
+            self.in_flight.remove(&time.ticks());
+        }
         match decoded {
-            Ok(()) => {}
-            Err(DecodeError::AwaitingKeyframe { .. }) => {
-                self.in_flight.remove(&time.ticks());
-                self.report.passed_over.increment(1);
+            Ok(()) => self.limited = false,
+            Err(DecodeError::OverBudget { .. }) => {
+                self.limited = true;
+                self.limit();
             }
+            Err(DecodeError::AwaitingKeyframe { .. }) if self.limited => self.limit(),
+            Err(DecodeError::AwaitingKeyframe { .. }) => self.report.passed_over.increment(1),
+            Err(error @ DecodeError::Refused { .. }) => {
+                self.shared.tally.add(Dropped::Refused);
+                tracing::debug!(%error, "a sample is not decoded");
+            }
+            Err(DecodeError::Stopped { .. }) => self.shared.tally.add(Dropped::Ended),
             Err(error @ (DecodeError::Damaged { .. } | DecodeError::SizeChanged { .. })) => {
-                self.in_flight.remove(&time.ticks());
                 self.report.damaged.increment(1);
                 tracing::debug!(%error, "an access unit is damaged");
             }
@@ -180,6 +251,12 @@ impl Worker {
             }
         }
         self.publish();
+    }
+
+    /// The source asks for more decoding than it may.
+    fn limit(&mut self) {
+        self.shared.tally.add(Dropped::Limited);
+        self.shared.state().limit();
     }
 
     fn flush(&mut self) {
@@ -198,7 +275,7 @@ impl Worker {
 
     /// Opens a decoder for what the track is now.
     fn renew(&mut self) {
-        match open(&self.info) {
+        match open(&self.info, self.decoding) {
             Ok(opened) => {
                 self.opened = Some(opened);
                 self.shared.state().recover();

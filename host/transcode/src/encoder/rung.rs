@@ -184,6 +184,7 @@ impl Rung {
                     self.counters.left_out(LeftOut::Overtaken, pictures);
                     self.fall_behind(LeftOut::Overtaken);
                 }
+                Taken::Limited(pictures) => self.counters.left_out(LeftOut::Limited, pictures),
                 Taken::Resting => self.rest()?,
                 Taken::Closed => return self.flush(),
             }

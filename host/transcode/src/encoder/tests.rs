@@ -5,6 +5,7 @@ mod backends;
 #[path = "../../tests/source/mod.rs"]
 mod source;
 
+mod deadline;
 mod failure;
 mod order;
 mod overload;

@@ -17,11 +17,13 @@ use millrace_media::{Fragment, Time, Timescale};
 use tokio::sync::{mpsc, watch};
 
 use super::chunks::{Chunk, Chunks};
+use super::effort::Effort;
 use super::timeline::{Step, Timeline};
 use super::{AudioEncoder, Handle, QUEUE, open_decoder};
+use crate::decode::Dropped;
 use crate::encoder::EncodeError;
 use crate::output::Output;
-use crate::stats::Counters;
+use crate::stats::{Counters, LeftOut};
 
 /// Every rung is a track of its own, with one `trak`.
 const TRACK_ID: u32 = 1;
@@ -34,6 +36,7 @@ pub(super) fn start(
     settings: AudioSettings,
     output: Output,
     counters: Arc<Counters>,
+    effort: Effort,
 ) -> Result<AudioEncoder, EncodeError> {
     let (queue, fragments) = mpsc::channel(QUEUE);
     let (running_sender, running) = watch::channel(true);
@@ -42,6 +45,7 @@ pub(super) fn start(
         settings,
         output,
         counters,
+        effort,
         writer: ChunkWriter::new(TRACK_ID),
         run: None,
         channels: None,
@@ -64,6 +68,7 @@ struct Rung {
     settings: AudioSettings,
     output: Output,
     counters: Arc<Counters>,
+    effort: Effort,
     writer: ChunkWriter,
     run: Option<Run>,
     /// Of the output, in an epoch: the header does not change within one.
@@ -163,7 +168,28 @@ impl Rung {
         fragment: &Fragment,
         samples: &mut Vec<f32>,
     ) -> Result<(), Failure> {
+        if let Some(dropped) = self.effort.refuses() {
+            self.counters.left_out(LeftOut::Limited, u64::from(dropped == Dropped::Limited));
+            return Ok(());
+        }
+        let began = Instant::now();
         let step = self.run.as_ref().map_or(Step::Restart, |run| run.timeline.step(time));
+        let decoded = self.decode(decoder, packet, time, fragment, step, samples);
+        let silence = if let Step::Append { silence, .. } = step { silence } else { 0 };
+        let length = samples.len() / usize::from(decoder.channels().max(1));
+        self.effort.spend(length + silence, step == Step::Restart, began);
+        decoded
+    }
+
+    fn decode(
+        &mut self,
+        decoder: &mut dyn AudioDecoder,
+        packet: &[u8],
+        time: Time,
+        fragment: &Fragment,
+        step: Step,
+        samples: &mut Vec<f32>,
+    ) -> Result<(), Failure> {
         if !matches!(step, Step::Append { silence: 0, .. }) {
             // What is decoded leans on the packets before, which are not those that came before.
             decoder.reset();

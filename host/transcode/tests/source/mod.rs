@@ -6,7 +6,8 @@ use std::time::Duration;
 use millrace_cmaf::CodecConfig;
 use millrace_cmaf::write::{ChunkWriter, InitSettings, Packet};
 use millrace_codec::{
-    Picture, Plane, Size, VideoCodec, VideoDecoder, VideoEncoder, VideoSettings, open_video_decoder, open_video_encoder,
+    DecodeLimits, Picture, Plane, Size, VideoCodec, VideoDecoder, VideoEncoder, VideoSettings, open_video_decoder,
+    open_video_encoder,
 };
 use millrace_media::bus::{Bus, Settings};
 use millrace_media::clock::Clock;
@@ -151,7 +152,7 @@ pub(crate) fn square(picture: &Picture) -> i64 {
 
 pub(crate) fn decoder(info: &Info) -> Box<dyn VideoDecoder> {
     let header = millrace_cmaf::describe(&info.init).unwrap();
-    open_video_decoder(&info.codec, header.config.record()).unwrap()
+    open_video_decoder(&info.codec, header.config.record(), DecodeLimits::default()).unwrap()
 }
 
 /// Reads to the end, or `count` fragments.

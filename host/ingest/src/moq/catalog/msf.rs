@@ -6,7 +6,10 @@
 use moq_msf::Packaging;
 use serde_json::{Map, Value};
 
-use super::{Catalog, CatalogError, Codec, Coding, Container, Described, Framing, Init, MAX_TRACKS, base64};
+use super::{
+    Catalog, CatalogError, Codec, Coding, Container, Described, Framing, Init, MAX_TRACKS, base64, check_shared,
+    check_tracks,
+};
 
 /// The catalog after an object. What is cloned is `taken` as if it had come, of at most `limit` bytes.
 pub(super) fn next(
@@ -103,7 +106,16 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-pub(super) fn read(value: &Value) -> Result<Catalog, CatalogError> {
+/// What tracks refer to counts as if each had it itself, and is at most `limit` bytes long.
+pub(super) fn read(value: &Value, limit: usize) -> Result<Catalog, CatalogError> {
+    check_tracks(value.get("tracks"))?;
+    let list = || value.get("initDataList").and_then(Value::as_array).into_iter().flatten();
+    let tracks = || value.get("tracks").and_then(Value::as_array).into_iter().flatten();
+    let shared = tracks().filter_map(|track| track.get("initRef")?.as_str()).map(|wanted| {
+        let mut entries = list().filter(|entry| text(entry, "id") == wanted);
+        entries.next().map_or(0, |entry| text(entry, "data").len())
+    });
+    check_shared(shared, limit)?;
     let read: moq_msf::Catalog = serde_json::from_value(value.clone())?;
     let mut tracks = Catalog::default();
     for track in &read.tracks {
@@ -143,6 +155,10 @@ mod tests {
     /// A catalog and its changes may be as long as they like.
     fn next(known: Option<&Value>, given: Value) -> Result<Value, CatalogError> {
         super::next(known, given, &mut 0, usize::MAX)
+    }
+
+    fn read(value: &Value) -> Result<Catalog, CatalogError> {
+        super::read(value, 1 << 20)
     }
 
     fn names(value: &Value) -> Vec<String> {

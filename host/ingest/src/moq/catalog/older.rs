@@ -5,7 +5,9 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Catalog, CatalogError, Codec, Coding, Container, Described, Framing, Init, base64};
+use super::{
+    Catalog, CatalogError, Codec, Coding, Container, Described, Framing, Init, base64, check_shared, check_tracks,
+};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -43,8 +45,13 @@ struct Selection {
     lang: Option<String>,
 }
 
-pub(super) fn read(value: &Value) -> Result<Catalog, CatalogError> {
+/// What holds for all tracks counts as if each had it itself, and is at most `limit` bytes long.
+pub(super) fn read(value: &Value, limit: usize) -> Result<Catalog, CatalogError> {
+    check_tracks(value.get("tracks"))?;
     let root: Root = serde_json::from_value(value.clone())?;
+    let common = root.common_track_fields.init_data.as_deref().unwrap_or_default();
+    let sharing = root.tracks.iter().filter(|track| track.fields.init_data.is_none());
+    check_shared(sharing.map(|_| common.len()), limit)?;
     let mut tracks = Catalog::default();
     for track in &root.tracks {
         tracks.add(&track.name, track.describe(&root.common_track_fields));
@@ -97,7 +104,7 @@ mod tests {
                 {"name": "2.m4s", "initTrack": "0.mp4", "selectionParams": {"codec": "mp4a.40.2", "samplerate": 48000,
                     "channelConfig": "1"}},
             ],
-        }))
+        }), 1 << 20)
         .unwrap();
         let expected = Container::Cmaf(Init::Track("0.mp4".to_owned()));
         let found: Vec<_> = catalog.tracks.iter().map(|track| (track.name.as_str(), &track.container)).collect();

@@ -1,5 +1,6 @@
 //! Packets, times and groups belong together, whatever an encoder holds back and a transcoder leaves out.
 
+use millrace_codec::Unlimited;
 use millrace_media::Time;
 
 use super::backends::Habits;
@@ -62,7 +63,7 @@ async fn pictures_left_out_make_the_one_before_last_longer_and_keyframes_stay_in
         let (mut decoder, mut pictures) = (decoder(rung[0].info()), Vec::new());
         for one in &rung {
             let sample = one.payload.contiguous(0, one.payload.len()).unwrap();
-            decoder.decode(&sample, one.presentation_time, &mut pictures).unwrap();
+            decoder.decode(&sample, one.presentation_time, &mut Unlimited, &mut pictures).unwrap();
         }
         decoder.flush(&mut pictures).unwrap();
         let shown = (0..30).filter(|frame| *frame == 10 || !skipped.contains(frame));

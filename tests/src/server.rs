@@ -94,6 +94,16 @@ impl Server {
         self.child.id()
     }
 
+    /// The memory that its process has, in bytes.
+    ///
+    /// # Panics
+    /// Where it is gone.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("the process is there");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
+        line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number of kilobytes") * 1024
+    }
+
     /// Host and port.
     pub fn address(&self) -> &str {
         self.origin.trim_start_matches("http://")

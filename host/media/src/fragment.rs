@@ -62,12 +62,10 @@ pub struct Media {
 }
 
 impl Media {
-    /// The memory this fragment holds, in bytes: its buffers, its sample table and itself.
+    /// The memory this fragment takes, in bytes: head, payload, sample table and itself.
     pub fn pinned(&self) -> u64 {
         let table = self.samples.len() * size_of::<Sample>();
-        self.head.len() as u64
-            + u64::from(self.payload.len())
-            + (table + size_of::<Fragment>() + size_of::<Placed>()) as u64
+        self.size() + (table + Fragment::SIZE) as u64
     }
 
     /// Bytes on the wire: head and payload.
@@ -130,6 +128,9 @@ pub(crate) struct Placed {
 pub struct Fragment(Arc<Placed>);
 
 impl Fragment {
+    /// What it takes beside its media's buffers and sample table, in bytes: itself, and its two reference counts.
+    pub(crate) const SIZE: usize = size_of::<Placed>() + 2 * size_of::<usize>();
+
     pub(crate) fn new(media: Media, place: Place, info: Arc<Info>, arrived: Duration) -> Self {
         Self(Arc::new(Placed { media, place, info, arrived }))
     }

@@ -21,5 +21,5 @@ pub use broadcast::{Broadcast, Publisher};
 pub use bus::Bus;
 pub use fragment::{Fragment, Media, Sample};
 pub use name::{BroadcastName, TrackName};
-pub use payload::Payload;
+pub use payload::{Intake, Payload};
 pub use time::{Time, Timescale};

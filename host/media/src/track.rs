@@ -4,9 +4,11 @@
 //! one that is overtaken by the window's end is told of the [gap](Event::Gap) and goes on at the start of a group, so that what it
 //! reads can always be decoded.
 
+mod blocks;
 mod consumer;
 mod info;
 mod producer;
+mod share;
 mod state;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -16,4 +18,5 @@ pub use consumer::{Consumer, Event, Next, Start};
 pub use info::{Format, Info, Kind, Provenance};
 pub use producer::{Producer, WriteError};
 pub use state::{Stats, Track, Window};
+pub(crate) use share::Total;
 pub use viewers::Viewer;

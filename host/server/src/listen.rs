@@ -9,6 +9,7 @@ use axum::Router;
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 use hyper_util::rt::TokioTimer;
+use millrace_media::payload::READ_BUFFER;
 use millrace_moq::Certificates;
 use tokio::task::JoinSet;
 
@@ -71,14 +72,16 @@ impl Listeners {
                 let served = match tls {
                     Some(tls) => match axum_server::from_tcp_rustls(socket, tls) {
                         Ok(mut server) => {
-                            server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+                            let mut http1 = server.http_builder().http1();
+                            http1.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(READ_BUFFER);
                             server.handle(handle).serve(app).await
                         }
                         Err(error) => Err(error),
                     },
                     None => match axum_server::from_tcp(socket) {
                         Ok(mut server) => {
-                            server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+                            let mut http1 = server.http_builder().http1();
+                            http1.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(READ_BUFFER);
                             server.handle(handle).serve(app).await
                         }
                         Err(error) => Err(error),

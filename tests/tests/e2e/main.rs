@@ -5,6 +5,7 @@ mod browser;
 mod forms;
 mod ladder;
 mod low_latency;
+mod memory;
 mod moq;
 mod plugins;
 mod refusals;

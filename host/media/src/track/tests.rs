@@ -166,6 +166,21 @@ fn the_window_is_bounded_by_what_it_pins_even_within_a_group() {
 }
 
 #[test]
+fn headers_of_the_source_count_as_memory() {
+    let bus = bus(Window { duration: Duration::from_secs(60), bytes: 1 << 20 });
+    let (_publisher, _, mut producer) = publish(&bus);
+    let header = |n: u8| Info { init: Bytes::from(vec![n; 100_000]), ..info() };
+    producer.set_info(header(0));
+    assert!(producer.track().stats().pinned > 100_000, "it is kept before a fragment comes");
+    for n in 0..100 {
+        producer.set_info(header(n));
+        producer.write(media(i64::from(n) * 100, true, 10)).unwrap();
+        assert!(producer.track().stats().pinned <= 1 << 20);
+    }
+    assert!(producer.track().held().len() < 11, "each fragment keeps a header of its own");
+}
+
+#[test]
 fn what_cannot_be_written_changes_nothing() {
     let bus = bus(Window::default());
     let (_publisher, _, mut producer) = publish(&bus);

@@ -4,12 +4,11 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use millrace_cmaf::{Chunk, Item, Limits, Reader};
 use millrace_media::Time;
 
 use crate::program::run;
-use crate::server::Server;
 
 /// Frames of video and of AAC both fit into it without a rest.
 const SECONDS: u32 = 8;
@@ -30,8 +29,10 @@ impl Reel {
         let source = format!("testsrc2=size=640x360:rate={FRAME_RATE}:duration={SECONDS},noise=alls=6:allf=t+u");
         let noise = format!("anoisesrc=sample_rate=48000:amplitude=0.3:duration={SECONDS}");
         let input = ["-v", "error", "-nostdin", "-f", "lavfi", "-i", &source, "-f", "lavfi", "-i", &noise];
-        let video = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p", "-g", "30"];
-        let rate = ["-b:v", "1020k", "-maxrate", "1020k", "-bufsize", "500k", "-ac", "2", "-c:a", "aac", "-b:a", "128k"];
+        let video =
+            ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p", "-g", "30"];
+        let rate =
+            ["-b:v", "1020k", "-maxrate", "1020k", "-bufsize", "500k", "-ac", "2", "-c:a", "aac", "-b:a", "128k"];
         let flags = "cmaf+delay_moov+separate_moof+default_base_moof+frag_keyframe";
         let output = ["-movflags", flags, "-frag_duration", "20000", path.to_str().expect("the path is text")];
         run("ffmpeg", [&input[..], &video, &rate, &output].concat());
@@ -53,39 +54,33 @@ impl Reel {
         Self { header: file.slice(..at), chunks }
     }
 
-    /// Begins to publish broadcasts of these names, each in one endless request.
-    pub fn publish(&self, server: &Server, names: impl IntoIterator<Item = String>) -> Vec<Showing> {
-        names.into_iter().map(|name| Showing::begin(self, server.address(), &name)).collect()
+    /// Begins to publish broadcasts of these names to a server, by its host and port, each in one endless request.
+    pub fn publish(&self, server: &str, names: impl IntoIterator<Item = String>) -> Vec<Showing> {
+        names.into_iter().map(|name| Showing::begin(self, server, &name)).collect()
     }
 
-    /// Sends `length` more of the film to each, `speed` times as fast as it plays; none: as fast as it is read.
+    /// Sends this much of the film to each, over and over, `speed` times as fast as it plays; without one, as fast as it is read.
     ///
     /// # Panics
     /// Where a request breaks off.
-    pub fn send(&self, showings: &mut [Showing], from: Duration, length: Duration, speed: Option<f64>) {
-        let (begun, end) = (Instant::now(), from + length);
-        let mut round = (from.as_secs() / u64::from(SECONDS)) as i64;
-        loop {
-            // Times begin at a second, so that no frame lies before zero.
-            let start = Time::from_millis((round * i64::from(SECONDS) + 1) * 1_000);
+    pub fn send(&self, showings: &mut [Showing], length: Duration, speed: Option<f64>) {
+        let begun = Instant::now();
+        for round in 0.. {
+            let start = Time::from_millis(round * i64::from(SECONDS) * 1_000);
             for chunk in &self.chunks {
-                let at = chunk.decode_time() + start - Time::from_millis(1_000);
-                let at = at.to_duration();
-                if at < from {
-                    continue;
-                }
-                if at >= end {
+                let at = (chunk.decode_time() + start).to_duration();
+                if at >= length {
                     return;
                 }
                 if let Some(speed) = speed {
-                    std::thread::sleep((at - from).div_f64(speed).saturating_sub(begun.elapsed()));
+                    std::thread::sleep(at.div_f64(speed).saturating_sub(begun.elapsed()));
                 }
-                let media = chunk.place(Time::from_secs(0, chunk.decode_time().scale()) + start).expect("it lies after zero");
-                let mut bytes = BytesMut::from(&media.head[..]);
+                // A second later, so that nothing lies before zero.
+                let media = chunk.place(start + Time::from_millis(1_000)).expect("it lies after zero");
+                let mut bytes = media.head.to_vec();
                 media.payload.slices().iter().for_each(|slice| bytes.extend_from_slice(slice));
                 showings.iter_mut().for_each(|showing| showing.send(&bytes));
             }
-            round += 1;
         }
     }
 }
@@ -100,7 +95,8 @@ impl Showing {
     fn begin(reel: &Reel, address: &str, name: &str) -> Self {
         let mut stream = TcpStream::connect(address).expect("the server listens");
         stream.set_nodelay(true).expect("it can be set");
-        let head = format!("POST /ingest/{name}/stream.mp4 HTTP/1.1\r\nHost: {address}\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let head =
+            format!("POST /ingest/{name}/stream.mp4 HTTP/1.1\r\nHost: {address}\r\nTransfer-Encoding: chunked\r\n\r\n");
         stream.write_all(head.as_bytes()).expect("the server reads");
         let mut showing = Self { stream };
         showing.send(&reel.header);

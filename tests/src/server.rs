@@ -99,9 +99,7 @@ impl Server {
     /// # Panics
     /// Where it is gone.
     pub fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("the process is there");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
-        line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number of kilobytes") * 1024
+        crate::resident::resident(self.id()).expect("the process is there")
     }
 
     /// Host and port.

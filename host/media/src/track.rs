@@ -14,9 +14,10 @@ mod state;
 pub(crate) mod tests;
 mod viewers;
 
+pub(crate) use blocks::Charge;
 pub use consumer::{Consumer, Event, Next, Start};
 pub use info::{Format, Info, Kind, Provenance};
 pub use producer::{Producer, WriteError};
-pub use state::{Stats, Track, Window};
 pub(crate) use share::Total;
+pub use state::{Stats, Track, Window};
 pub use viewers::Viewer;

@@ -73,7 +73,10 @@ impl Listeners {
                     Some(tls) => match axum_server::from_tcp_rustls(socket, tls) {
                         Ok(mut server) => {
                             let mut http1 = server.http_builder().http1();
-                            http1.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(READ_BUFFER);
+                            http1
+                                .timer(TokioTimer::new())
+                                .header_read_timeout(HEADER_TIMEOUT)
+                                .max_buf_size(READ_BUFFER);
                             server.handle(handle).serve(app).await
                         }
                         Err(error) => Err(error),
@@ -81,7 +84,10 @@ impl Listeners {
                     None => match axum_server::from_tcp(socket) {
                         Ok(mut server) => {
                             let mut http1 = server.http_builder().http1();
-                            http1.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(READ_BUFFER);
+                            http1
+                                .timer(TokioTimer::new())
+                                .header_read_timeout(HEADER_TIMEOUT)
+                                .max_buf_size(READ_BUFFER);
                             server.handle(handle).serve(app).await
                         }
                         Err(error) => Err(error),

@@ -301,10 +301,18 @@ impl MediaPlaylist {
         header
     }
 
-    /// How much media the list holds.
+    /// How much media the list holds now.
     fn window(&self) -> Time {
+        self.window_of(if self.squeezed { self.kept.min(self.held()) } else { self.kept })
+    }
+
+    /// How much media the list holds where the bus keeps as much as it was made to.
+    fn usual_window(&self) -> Time {
+        self.window_of(self.kept)
+    }
+
+    fn window_of(&self, kept: Duration) -> Time {
         let target = Duration::from_secs(self.target_duration.unwrap_or(1).into());
-        let kept = if self.squeezed { self.kept.min(self.held()) } else { self.kept };
         let fetchable = kept.saturating_sub(target) / 2;
         Time::from(self.window.min(fetchable).max(target * LEAST_WINDOW))
     }

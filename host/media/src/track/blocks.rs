@@ -6,14 +6,14 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::fragment::{Media, Sample};
+use crate::fragment::{Fragment, Media};
 use crate::payload::{Payload, READ_BUFFER, is_short};
 
-/// The smallest and the largest block, in bytes. The largest takes any short slice whole.
+/// The smallest and the largest block, in bytes. The largest takes any head that is short.
 const SMALLEST: u64 = 4 << 10;
-const LARGEST: u64 = 64 << 10;
+const LARGEST: u64 = 32 << 10;
 /// A block is about this part of what its track holds: a window ends within a block on both sides.
-const PART_OF_TRACK: u64 = 64;
+const PART_OF_TRACK: u64 = 128;
 /// What an allocation takes beside its bytes: the allocator's header and rounding, and reference counts.
 pub(super) const ALLOCATION: u64 = 32;
 
@@ -28,9 +28,12 @@ pub(super) struct Blocks {
     used: u64,
 }
 
+/// What a fragment takes beside its buffers and its sample table: itself, and its entry in the window.
+const FRAGMENT: u64 = (Fragment::SIZE + size_of::<Fragment>()) as u64 + ALLOCATION;
+
 /// The memory that a fragment holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Charge {
+pub(crate) struct Charge {
     /// What would be freed with it if it had its blocks for itself, in bytes.
     pub(super) bytes: u32,
     /// Where it begins in its first block: what stands before it in there lives as long as it does.
@@ -46,18 +49,17 @@ impl Blocks {
     /// Copies the short slices of a fragment, of a track that holds `held` bytes. What was packed for another track stays where it is,
     /// and is charged to both: each may outlive the other.
     pub(super) fn pack(&mut self, media: Media, held: u64) -> (Media, Charge) {
-        let mut kept = (media.samples.len() * size_of::<Sample>()) as u64 + ALLOCATION;
+        let mut kept = FRAGMENT + media.samples.list_size();
         if media.payload.is_packed() {
             let bytes = kept + media.size() + media.payload.list_size();
             return (media, Charge { bytes: saturate(bytes), begins: 0 });
         }
-        let head = if is_short(&media.head) {
+        let (head, begins) = if is_short(&media.head) {
             self.head(&media.head, held)
         } else {
             kept += media.head.len() as u64 + ALLOCATION;
-            media.head
+            (media.head, self.size - self.open.capacity())
         };
-        let begins = self.size - self.open.capacity() - if is_short(&head) { head.len() } else { 0 };
         let mut payload = Payload::default();
         for slice in media.payload.slices() {
             if is_short(slice) {
@@ -79,15 +81,16 @@ impl Blocks {
         self.used += u64::from(charge.bytes);
     }
 
-    /// Copies a head, which has to stand in one piece.
-    fn head(&mut self, head: &[u8], held: u64) -> Bytes {
+    /// Copies a head, which has to stand in one piece. Gives where it begins in its block, too.
+    fn head(&mut self, head: &[u8], held: u64) -> (Bytes, usize) {
         if self.open.capacity() < head.len() {
             self.used += self.rest();
             self.begin(head.len(), held);
         }
+        let begins = self.size - self.open.capacity();
         self.used += head.len() as u64;
         self.open.extend_from_slice(head);
-        self.open.split().freeze()
+        (self.split(), begins)
     }
 
     /// Copies a slice behind what was copied before it.
@@ -108,7 +111,16 @@ impl Blocks {
 
     /// Adds what was copied to the payload.
     fn split_off(&mut self, payload: &mut Payload) {
-        push(payload, self.open.split().freeze());
+        push(payload, self.split());
+    }
+
+    /// What was copied. A block without a rest is let go of: it lives as long as its fragments.
+    fn split(&mut self) -> Bytes {
+        let copied = self.open.split().freeze();
+        if self.open.capacity() == 0 {
+            (self.open, self.size) = (BytesMut::new(), 0);
+        }
+        copied
     }
 
     /// Begins a block of at least `least` bytes.
@@ -149,7 +161,7 @@ mod tests {
         assert_eq!(packed.payload.slices().concat(), buffer);
         assert_eq!(&packed.head[..], b"head");
         assert!(buffer.is_unique(), "nothing else keeps the buffer");
-        assert!((5_004..5_300).contains(&charge.bytes), "{charge:?}");
+        assert!((5_300..5_600).contains(&charge.bytes), "{charge:?}");
     }
 
     #[test]
@@ -177,7 +189,7 @@ mod tests {
         for _ in 0..2_000 {
             let (packed, charge) = blocks.pack(slice_of(9_000, 1_234), held);
             assert_eq!(packed.payload.len(), 1_234);
-            charged += u64::from(charge.bytes);
+            charged += u64::from(charge.bytes) - FRAGMENT;
             held += packed.size();
             kept.push((packed, charge));
         }

@@ -116,10 +116,10 @@ impl Consumer {
             }
         }
         match state.entries.get((self.position - first) as usize) {
-            Some(entry) => {
+            Some(fragment) => {
                 self.position += 1;
                 self.wants_group_start = false;
-                Next::Ready(Event::Fragment(Fragment::clone(entry)))
+                Next::Ready(Event::Fragment(fragment.clone()))
             }
             None if state.group_end.is_some_and(|last| last + 1 == self.position)
                 && self.told_end != state.group_end =>

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::blocks::{Blocks, Charge};
 use super::info::Info;
 use super::share::Held;
-use super::state::{Entry, Track};
+use super::state::Track;
 use crate::calendar::{Calendar, Cursor, Epoch, Group, NoPlace, Timing};
 use crate::fragment::{Fragment, Media, Place};
 use crate::time::{Time, Timescale};
@@ -155,9 +155,9 @@ impl Producer {
             return Err(WriteError::TimeWentBack { last: last.decode_time, given: media.decode_time });
         }
         state.cursor = cursor;
-        let fragment = Fragment::new(media, place, info, now.monotonic);
+        let fragment = Fragment::new(media, place, info, now.monotonic, charge);
         state.unwritten = self.blocks.rest();
-        state.push(fragment.clone(), charge, self.track.0.window);
+        state.push(fragment.clone(), self.track.0.window);
         let held = self.track.0.share.set(state.pinned());
         Ok((fragment, held))
     }
@@ -167,7 +167,7 @@ impl Producer {
     pub fn end_group(&mut self) {
         let calendar = self.track.0.calendar.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.track.state();
-        let is_over = |last: &&Entry| calendar.is_past(last.place().group, last.presentation_time + last.duration);
+        let is_over = |last: &&Fragment| calendar.is_past(last.place().group, last.presentation_time + last.duration);
         let Some(last) = state.entries.back().filter(is_over).map(|last| last.place().sequence) else { return };
         state.group_end = Some(last);
         drop(state);

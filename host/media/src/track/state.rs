@@ -2,14 +2,13 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
-use super::blocks::{ALLOCATION, Charge};
+use super::blocks::ALLOCATION;
 use super::consumer::{Consumer, Start};
 use super::info::{Info, Provenance};
 use super::share::{Share, Total};
@@ -77,22 +76,9 @@ pub(crate) struct Shared {
     changes: watch::Sender<u64>,
 }
 
-/// A fragment in the window, and what it holds.
-pub(super) struct Entry {
-    fragment: Fragment,
-    charge: Charge,
-}
-
-impl Deref for Entry {
-    type Target = Fragment;
-    fn deref(&self) -> &Fragment {
-        &self.fragment
-    }
-}
-
 #[derive(Default)]
 pub(super) struct State {
-    pub(super) entries: VecDeque<Entry>,
+    pub(super) entries: VecDeque<Fragment>,
     pub(super) cursor: Cursor,
     pub(super) info: Option<Arc<Info>>,
     /// The epoch in which the source last declared it.
@@ -105,6 +91,8 @@ pub(super) struct State {
     pub(super) bytes: u64,
     /// What the entries hold, in bytes.
     charged: u64,
+    /// What the track was before, as long as a fragment keeps it: the sequence number of the last, and the bytes.
+    infos: VecDeque<(u64, u64)>,
     /// Heads and payloads of the entries, in bytes.
     media: u64,
     /// The bytes of the newest block that no fragment stands in yet.
@@ -125,7 +113,7 @@ impl State {
     /// The memory that the track holds, in bytes.
     pub(super) fn pinned(&self) -> u64 {
         // What stood before the first fragment in its block is freed with it.
-        let gone = self.entries.front().map_or(0, |first| first.charge.begins.into());
+        let gone = self.entries.front().map_or(0, |first| first.charge().begins.into());
         let info = self.info.as_ref().map_or(0, |info| size_of_info(info));
         self.charged + self.unwritten + gone + info
     }
@@ -133,24 +121,22 @@ impl State {
     /// What the track is from the next fragment on.
     pub(super) fn set_info(&mut self, info: Arc<Info>) {
         // The fragments written under the old one keep it.
-        if let (Some(old), Some(last)) = (self.info.replace(info), self.entries.back_mut())
-            && Arc::ptr_eq(&old, last.fragment.info())
+        if let (Some(old), Some(last)) = (self.info.replace(info), self.entries.back())
+            && Arc::ptr_eq(&old, last.info())
         {
-            let before = last.charge.bytes;
-            last.charge.bytes = before.saturating_add(u32::try_from(size_of_info(&old)).unwrap_or(u32::MAX));
-            self.charged += u64::from(last.charge.bytes - before);
+            let bytes = size_of_info(&old);
+            self.infos.push_back((last.place().sequence, bytes));
+            self.charged += bytes;
         }
     }
 
-    pub(super) fn push(&mut self, fragment: Fragment, charge: Charge, window: Window) {
-        const EACH: u64 = (Fragment::SIZE + size_of::<Entry>()) as u64 + ALLOCATION;
+    pub(super) fn push(&mut self, fragment: Fragment, window: Window) {
         self.fragments += 1;
         self.bytes += fragment.size();
         self.media += fragment.size();
-        let charge = Charge { bytes: charge.bytes.saturating_add(EACH as u32), ..charge };
-        self.charged += u64::from(charge.bytes);
+        self.charged += u64::from(fragment.charge().bytes);
         let end = fragment.presentation_time + fragment.duration;
-        self.entries.push_back(Entry { fragment, charge });
+        self.entries.push_back(fragment);
         let oldest = end - Time::from(window.duration);
         while self.second_group().is_some_and(|next| self.entries[next].presentation_time <= oldest) {
             self.drop_first_group();
@@ -185,10 +171,13 @@ impl State {
         drop(self.take_first());
     }
 
-    fn take_first(&mut self) -> Option<Entry> {
+    fn take_first(&mut self) -> Option<Fragment> {
         let entry = self.entries.pop_front()?;
-        self.charged -= u64::from(entry.charge.bytes);
+        self.charged -= u64::from(entry.charge().bytes);
         self.media -= entry.size();
+        if let Some((_, bytes)) = self.infos.pop_front_if(|(last, _)| *last == entry.place().sequence) {
+            self.charged -= bytes;
+        }
         Some(entry)
     }
 }
@@ -252,12 +241,12 @@ impl Track {
 
     /// The fragments in the window, oldest first.
     pub fn held(&self) -> Vec<Fragment> {
-        self.state().entries.iter().map(|entry| entry.fragment.clone()).collect()
+        self.state().entries.iter().cloned().collect()
     }
 
     /// The newest fragment.
     pub fn newest(&self) -> Option<Fragment> {
-        self.state().entries.back().map(|entry| entry.fragment.clone())
+        self.state().entries.back().cloned()
     }
 
     /// Somebody plays it for as long as what is returned lives.

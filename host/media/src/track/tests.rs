@@ -34,7 +34,7 @@ pub(crate) fn media(millis: i64, keyframe: bool, size: usize) -> Media {
     Media {
         head: Bytes::from_static(b"head"),
         payload: Bytes::from(vec![0; size]).into(),
-        samples: Arc::new([Sample { offset: 0, size: size as u32, duration: 100, composition_offset: 0, marks }]),
+        samples: Sample { offset: 0, size: size as u32, duration: 100, composition_offset: 0, marks }.into(),
         decode_time: at,
         presentation_time: at,
         duration: Time::new(100, SCALE),

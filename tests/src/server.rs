@@ -100,6 +100,14 @@ impl Server {
         self.child.id()
     }
 
+    /// The memory that its process has, in bytes.
+    ///
+    /// # Panics
+    /// Where it is gone.
+    pub fn resident(&self) -> u64 {
+        crate::resident::resident(self.id()).expect("the process is there")
+    }
+
     /// Host and port.
     pub fn address(&self) -> &str {
         self.origin.split("://").last().expect("it has a scheme")

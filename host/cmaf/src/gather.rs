@@ -1,16 +1,14 @@
 //! Picking samples out of a payload that is shared with others.
 
-use std::sync::Arc;
-
-use millrace_media::{Payload, Sample};
+use millrace_media::{Payload, Sample, Samples};
 
 /// The bytes of `samples`, one after the other, sharing the buffers of `payload`; and the samples where they then lie. None where
 /// one does not lie in the payload, or the whole is longer than `u32::MAX`.
 ///
 /// Samples that lie side by side stay in one slice. The work grows with slices plus samples, not with their product.
-pub(crate) fn gather(payload: &Payload, samples: &[Sample]) -> Option<(Payload, Arc<[Sample]>)> {
+pub(crate) fn gather(payload: &Payload, samples: &[Sample]) -> Option<(Payload, Samples)> {
     let mut at = 0u32;
-    let moved: Arc<[Sample]> = samples
+    let moved: Samples = samples
         .iter()
         .map(|sample| {
             let offset = at;

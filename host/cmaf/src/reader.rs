@@ -14,7 +14,7 @@ mod traf;
 use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes, BytesMut};
-use millrace_media::{Payload, Time};
+use millrace_media::{Intake, Time};
 
 use crate::boxes::{BoxHeader, BoxRef};
 use crate::fourcc::{self, FourCC};
@@ -78,7 +78,7 @@ enum State {
     /// In a box that is passed over.
     Skip { kind: FourCC, left: u64 },
     /// In the body of the `mdat` of the pending fragment.
-    Media { left: u32, payload: Payload },
+    Media { left: u32, payload: Intake },
     /// The stream was refused.
     Over,
 }
@@ -222,7 +222,7 @@ impl Reader {
                 let left = left - taken.len() as u32;
                 // The length of an mdat fits 32 bits, so that the payload takes every slice.
                 if payload.push(taken) {
-                    self.media(left, compact(payload))?;
+                    self.media(left, payload)?;
                 }
             }
             State::Over => self.state = State::Over,
@@ -340,16 +340,16 @@ impl Reader {
             self.skip(kind, len.into());
             return Ok(());
         }
-        self.media(len, Payload::default())
+        self.media(len, Intake::default())
     }
 
-    fn media(&mut self, left: u32, payload: Payload) -> Result<(), ReadError> {
+    fn media(&mut self, left: u32, payload: Intake) -> Result<(), ReadError> {
         if left > 0 {
             self.state = State::Media { left, payload };
             return Ok(());
         }
         let Some(Pending { head, fragment, before, body }) = self.pending.take() else { return Ok(()) };
-        let head = head.freeze();
+        let (head, payload) = (head.freeze(), payload.finish());
         for run in &fragment.runs {
             let mut samples = traf::locate(run, body, payload.len())?;
             let mut payload = payload.clone();
@@ -384,16 +384,4 @@ fn begins_a_file(kind: FourCC) -> bool {
     const NAMES: [FourCC; 16] =
         [FTYP, STYP, MOOV, MOOF, MDAT, SIDX, PRFT, EMSG, FREE, SKIP, WIDE, PDIN, META, MFRA, UUID, SSIX];
     NAMES.contains(&kind)
-}
-
-/// Puts a payload in one piece where it came in so many small ones that keeping track of them would take more memory than itself.
-/// No transport that is in good health does so.
-fn compact(payload: Payload) -> Payload {
-    const MANY: usize = 1024;
-    const SMALL: usize = 128;
-    let slices = payload.slices();
-    if slices.len() < MANY || payload.len() as usize / slices.len() >= SMALL {
-        return payload;
-    }
-    Payload::from(Bytes::from(slices.concat()))
 }

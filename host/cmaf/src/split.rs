@@ -1,9 +1,7 @@
 //! Cutting media at sample boundaries.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use millrace_media::{Media, Sample, Time};
+use millrace_media::{Media, Sample, Samples, Time};
 use mp4_atom::{Mfhd, Tfhd};
 
 use crate::boxes::Boxes;
@@ -54,7 +52,7 @@ pub fn split(media: &Media, longest: Time) -> Result<Vec<Media>, ReadError> {
 }
 
 /// Media of these parts, with what follows from them.
-pub(crate) fn piece(head: Bytes, payload: millrace_media::Payload, samples: Arc<[Sample]>, decode_time: Time) -> Media {
+pub(crate) fn piece(head: Bytes, payload: millrace_media::Payload, samples: Samples, decode_time: Time) -> Media {
     let scale = decode_time.scale();
     let (mut elapsed, mut earliest) = (0i64, i64::MAX);
     for sample in samples.iter() {

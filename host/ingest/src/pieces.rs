@@ -3,7 +3,6 @@
 //! Video that comes in long fragments is cut at sample boundaries, and before every keyframe. Audio goes in chunks of a length of
 //! its own: longer fragments are cut, and shorter ones, down to a frame each, are put together. Payload slices are shared, not copied.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_cmaf::{ReadError, WriteError};
@@ -93,7 +92,7 @@ impl Pieces {
         let mended = match (self.last, &*media.samples) {
             (Some((end, frame)), [sample]) if sample.duration == 0 && media.decode_time == end + frame => {
                 let duration = u32::try_from(frame.ticks()).unwrap_or(0);
-                let samples = Arc::new([Sample { duration, ..*sample }]);
+                let samples = Sample { duration, ..*sample }.into();
                 millrace_cmaf::rewrite(&Media { decode_time: end, samples, ..media })?
             }
             _ => media,
@@ -181,7 +180,7 @@ mod tests {
             let mut media = aac(n, 1);
             if n % 2 == 1 {
                 media.decode_time = media.decode_time + media.duration;
-                media.samples = [Sample { duration: 0, ..media.samples[0] }].into();
+                media.samples = Sample { duration: 0, ..media.samples[0] }.into();
                 media.duration = Time::zero(scale());
             }
             out.extend(pieces.push(media).unwrap());

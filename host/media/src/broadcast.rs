@@ -189,7 +189,8 @@ impl Broadcast {
             let settings = &self.0.bus.settings;
             let (calendar, clock) = (self.0.calendar.clone(), self.0.bus.clock.clone());
             let changes = self.0.changes.clone();
-            let track = Track::new(name.clone(), provenance, settings.window, calendar, clock, changes);
+            let track =
+                Track::new(name.clone(), provenance, settings.window, calendar, clock, changes, &self.0.bus.total);
             let mut producer = Producer::new(&track, declared).expect("a new track has no writer");
             if let Some(info) = info {
                 producer.set_info(info);

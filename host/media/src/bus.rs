@@ -14,7 +14,7 @@ use crate::broadcast::{Broadcast, Publisher, State};
 use crate::calendar;
 use crate::clock::Clock;
 use crate::name::BroadcastName;
-use crate::track::{Track, Window};
+use crate::track::{Total, Track, Window};
 
 /// What a bus is made with.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,8 @@ pub struct Settings {
     pub retain_ended: Duration,
     /// What each track keeps.
     pub window: Window,
+    /// The memory that all tracks may hold together, in bytes. Beyond it, the track that holds most gives up its oldest groups.
+    pub total: u64,
     /// How broadcasts are divided.
     pub calendar: calendar::Settings,
     /// The most broadcasts at a time.
@@ -39,11 +41,23 @@ impl Default for Settings {
             linger: Duration::from_secs(30),
             retain_ended: Duration::from_secs(30),
             window: Window::default(),
+            total: u64::MAX,
             calendar: calendar::Settings::default(),
             max_broadcasts: 1_000,
             max_tracks: 32,
         }
     }
+}
+
+/// The memory of all tracks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// What they hold now, in bytes.
+    pub held: u64,
+    /// What they may hold, in bytes: [`Settings::total`].
+    pub limit: u64,
+    /// Fragments that have left their windows early because of the limit.
+    pub given_up: u64,
 }
 
 /// Why a broadcast cannot be published.
@@ -112,6 +126,7 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) clock: Arc<Clock>,
     pub(crate) observers: Observers,
+    pub(crate) total: Arc<Total>,
     broadcasts: Mutex<BTreeMap<BroadcastName, Broadcast>>,
     changes: watch::Sender<u64>,
 }
@@ -137,6 +152,7 @@ impl Bus {
             settings,
             clock,
             observers: Observers::default(),
+            total: Total::new(settings.total),
             broadcasts: Mutex::default(),
             changes: watch::Sender::new(0),
         }))
@@ -201,6 +217,12 @@ impl Bus {
     /// All broadcasts, by name.
     pub fn broadcasts(&self) -> Vec<Broadcast> {
         lock(&self.0.broadcasts).values().cloned().collect()
+    }
+
+    /// What all tracks hold.
+    pub fn memory(&self) -> Memory {
+        let total = &self.0.total;
+        Memory { held: total.held(), limit: total.limit(), given_up: total.given_up() }
     }
 
     /// Changes whenever a broadcast or a track comes or goes.

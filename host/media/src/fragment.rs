@@ -3,16 +3,20 @@
 //! [`Media`] is what an ingest module or an encoder makes: a small head and slices of payload, with the sample table and the times
 //! read out of the head. Writing it to a track gives it its place and makes it a [`Fragment`], which is shared from then on.
 
+mod samples;
+
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use samples::Samples;
+
 use crate::calendar::{Epoch, Group, Segment};
 use crate::payload::Payload;
 use crate::time::Time;
-use crate::track::Info;
+use crate::track::{Charge, Info};
 
 /// One coded picture, or one audio frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +52,7 @@ pub struct Media {
     /// The body of `mdat`.
     pub payload: Payload,
     /// In decode order; they lie within the payload.
-    pub samples: Arc<[Sample]>,
+    pub samples: Samples,
     /// Of the first sample.
     pub decode_time: Time,
     /// Of the sample that is presented first.
@@ -62,12 +66,9 @@ pub struct Media {
 }
 
 impl Media {
-    /// The memory this fragment holds, in bytes: its buffers, its sample table and itself.
+    /// The memory this fragment takes, in bytes: head, payload, sample table and itself.
     pub fn pinned(&self) -> u64 {
-        let table = self.samples.len() * size_of::<Sample>();
-        self.head.len() as u64
-            + u64::from(self.payload.len())
-            + (table + size_of::<Fragment>() + size_of::<Placed>()) as u64
+        self.size() + self.samples.list_size() + Fragment::SIZE as u64
     }
 
     /// Bytes on the wire: head and payload.
@@ -117,12 +118,20 @@ pub struct Place {
     pub segment: Segment,
 }
 
+/// A bus keeps many of these, so that everything is kept as short as it can be.
 #[derive(Debug)]
-pub(crate) struct Placed {
+struct Placed {
     media: Media,
-    place: Place,
+    sequence: u64,
+    group: Group,
+    segment: Segment,
+    epoch: Epoch,
+    /// Groups are far shorter than this: see [`Fragment::new`].
+    object: u32,
     info: Arc<Info>,
-    arrived: Duration,
+    /// In nanoseconds on the bus's monotonic clock.
+    arrived: u64,
+    charge: Charge,
 }
 
 /// A fragment of a track: media that has its place. Cheap to clone.
@@ -130,13 +139,21 @@ pub(crate) struct Placed {
 pub struct Fragment(Arc<Placed>);
 
 impl Fragment {
-    pub(crate) fn new(media: Media, place: Place, info: Arc<Info>, arrived: Duration) -> Self {
-        Self(Arc::new(Placed { media, place, info, arrived }))
+    /// What it takes beside its media's buffers and sample table, in bytes: itself, and its two reference counts.
+    pub(crate) const SIZE: usize = size_of::<Placed>() + 2 * size_of::<usize>();
+
+    pub(crate) fn new(media: Media, place: Place, info: Arc<Info>, arrived: Duration, charge: Charge) -> Self {
+        let Place { sequence, epoch, group, object, segment } = place;
+        // At a thousand fragments a second, a group of so many lasts seven weeks.
+        let object = u32::try_from(object).unwrap_or(u32::MAX);
+        let arrived = u64::try_from(arrived.as_nanos()).unwrap_or(u64::MAX);
+        Self(Arc::new(Placed { media, sequence, group, segment, epoch, object, info, arrived, charge }))
     }
 
     /// Where it stands.
     pub fn place(&self) -> Place {
-        self.0.place
+        let Placed { sequence, epoch, group, object, segment, .. } = *self.0;
+        Place { sequence, epoch, group, object: object.into(), segment }
     }
 
     /// What its track was when it was written: the CMAF header that decodes it among others.
@@ -146,12 +163,17 @@ impl Fragment {
 
     /// When it was written, on the bus's monotonic clock.
     pub fn arrived(&self) -> Duration {
-        self.0.arrived
+        Duration::from_nanos(self.0.arrived)
+    }
+
+    /// The memory that its track holds for it.
+    pub(crate) fn charge(&self) -> Charge {
+        self.0.charge
     }
 
     /// True of the first fragment of a group in its track.
     pub fn starts_group(&self) -> bool {
-        self.0.place.object == 0
+        self.0.object == 0
     }
 
     /// The media, to be written to another track. Copies no media bytes.

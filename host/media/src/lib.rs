@@ -19,7 +19,7 @@ pub mod track;
 
 pub use broadcast::{Broadcast, Publisher};
 pub use bus::Bus;
-pub use fragment::{Fragment, Media, Sample};
+pub use fragment::{Fragment, Media, Sample, Samples};
 pub use name::{BroadcastName, TrackName};
-pub use payload::Payload;
+pub use payload::{Intake, Payload};
 pub use time::{Time, Timescale};

@@ -1,7 +1,20 @@
 //! A run of media bytes held as slices of the buffers they arrived in.
+//!
+//! A slice keeps the whole buffer it was cut from. A transport fills a buffer with whatever comes, so a short slice of it may keep many
+//! times its own length. The rule against that stands here: a slice [is short](is_short) where its buffer may be more than twice as
+//! long, and short slices are copied once, when a fragment is written to its track.
 
 use bytes::Bytes;
 use smallvec::SmallVec;
+
+/// The largest buffer a transport may read into, in bytes. Servers of HTTP/1.1 have to be told so: hyper's buffers grow to 400 KiB by
+/// default. Frames of HTTP/2 are at most 16 KiB long, and a batch of UDP datagrams at most 64 KiB.
+pub const READ_BUFFER: usize = 64 << 10;
+
+/// True of a slice that may keep a buffer of more than twice its length.
+pub fn is_short(slice: &Bytes) -> bool {
+    slice.len() < READ_BUFFER / 2
+}
 
 /// Media bytes as they stand in an `mdat`, in one or several slices that share the transport's buffers. Cloning and slicing copy
 /// nothing.
@@ -9,6 +22,8 @@ use smallvec::SmallVec;
 pub struct Payload {
     slices: SmallVec<[Bytes; 1]>,
     len: u32,
+    /// Its slices keep no more than is accounted for in a track.
+    packed: bool,
 }
 
 impl Payload {
@@ -19,8 +34,26 @@ impl Payload {
         if !slice.is_empty() {
             self.slices.push(slice);
             self.len = len;
+            self.packed = false;
         }
         true
+    }
+
+    /// True of a payload that was written to a track, or is a clone of one: its short slices have been copied.
+    pub fn is_packed(&self) -> bool {
+        self.packed
+    }
+
+    /// Says that its short slices have been copied.
+    pub(crate) fn packed(mut self) -> Self {
+        self.slices.shrink_to_fit();
+        self.packed = true;
+        self
+    }
+
+    /// What the list of slices takes beside the payload itself, in bytes.
+    pub(crate) fn list_size(&self) -> u64 {
+        if self.slices.spilled() { (self.slices.capacity() * size_of::<Bytes>()) as u64 } else { 0 }
     }
 
     /// Length in bytes.
@@ -66,6 +99,51 @@ impl Payload {
     }
 }
 
+/// Short slices that an [`Intake`] keeps as they came. They keep at most 1 MiB of buffers.
+const SHORT_SLICES: usize = 16;
+
+/// A payload that is being read from a transport, slice by slice.
+///
+/// The first short slices stay as they came, and are copied when the fragment is written to its track. A long payload that comes in
+/// short slices is copied as it comes: otherwise a sender of single bytes could have each keep a whole buffer.
+#[derive(Debug, Default)]
+pub struct Intake {
+    payload: Payload,
+    short: usize,
+    copied: Vec<u8>,
+}
+
+impl Intake {
+    /// Appends a slice. False, and nothing is appended, where the whole would be longer than `u32::MAX`.
+    #[must_use]
+    pub fn push(&mut self, slice: Bytes) -> bool {
+        if !is_short(&slice) {
+            return self.flush() && self.payload.push(slice);
+        }
+        if self.short < SHORT_SLICES {
+            self.short += usize::from(!slice.is_empty());
+            return self.payload.push(slice);
+        }
+        let len = self.payload.len as usize + self.copied.len() + slice.len();
+        if u32::try_from(len).is_err() || (self.copied.len() + slice.len() > READ_BUFFER && !self.flush()) {
+            return false;
+        }
+        self.copied.extend_from_slice(&slice);
+        true
+    }
+
+    /// What was read.
+    pub fn finish(mut self) -> Payload {
+        // It was made sure that all fits when it was taken.
+        let _ = self.flush();
+        self.payload
+    }
+
+    fn flush(&mut self) -> bool {
+        self.payload.push(Bytes::from(std::mem::take(&mut self.copied)))
+    }
+}
+
 impl From<Bytes> for Payload {
     /// # Panics
     /// Where `bytes` is longer than `u32::MAX`: for what this program made itself.
@@ -96,6 +174,24 @@ mod tests {
         assert_eq!(range.slices()[0].as_ptr(), payload.slices()[0][1..].as_ptr());
         assert_eq!(payload.contiguous(5, 3).unwrap().as_ptr(), payload.slices()[2].as_ptr());
         assert_eq!(payload.contiguous(2, 4).unwrap(), &b"cdef"[..]);
+    }
+
+    #[test]
+    fn a_long_payload_in_short_slices_is_copied_as_it_comes() {
+        let mut intake = Intake::default();
+        let buffers: Vec<_> = (0..200_000u32).map(|n| Bytes::from(vec![n as u8, 0])).collect();
+        for buffer in &buffers {
+            assert!(intake.push(buffer.slice(..1)));
+        }
+        let kept = buffers.iter().filter(|buffer| !buffer.is_unique()).count();
+        assert_eq!(kept, SHORT_SLICES);
+        let long = Bytes::from(vec![7; READ_BUFFER]);
+        assert!(intake.push(long.clone()));
+        let payload = intake.finish();
+        let expected: Vec<u8> = (0..200_000u32).map(|n| n as u8).chain(long.iter().copied()).collect();
+        assert_eq!(payload.slices().concat(), expected);
+        assert_eq!(payload.slices().last().unwrap().as_ptr(), long.as_ptr());
+        assert!(payload.slices().len() < SHORT_SLICES + 6);
     }
 
     #[test]

@@ -4,16 +4,20 @@
 //! one that is overtaken by the window's end is told of the [gap](Event::Gap) and goes on at the start of a group, so that what it
 //! reads can always be decoded.
 
+mod blocks;
 mod consumer;
 mod info;
 mod producer;
+mod share;
 mod state;
 #[cfg(test)]
 pub(crate) mod tests;
 mod viewers;
 
+pub(crate) use blocks::Charge;
 pub use consumer::{Consumer, Event, Next, Start};
 pub use info::{Format, Info, Kind, Provenance};
 pub use producer::{Producer, WriteError};
+pub(crate) use share::Total;
 pub use state::{Stats, Track, Window};
 pub use viewers::Viewer;

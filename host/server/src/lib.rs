@@ -7,6 +7,7 @@ pub mod config;
 mod demo;
 mod ladders;
 mod listen;
+mod memory;
 mod moq;
 mod pages;
 pub mod pipe;
@@ -14,5 +15,6 @@ mod plugins;
 mod run;
 mod settings;
 mod telemetry;
+mod upkeep;
 
 pub use run::run;

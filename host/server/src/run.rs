@@ -20,10 +20,8 @@ use crate::config::{Config, Overlay};
 use crate::demo::{self, Demo};
 use crate::ladders::Ladders;
 use crate::listen::{self, Listeners};
-use crate::{api, moq, pages, plugins, settings, telemetry};
+use crate::{api, moq, pages, plugins, settings, telemetry, upkeep};
 
-/// How often broadcasts are looked at that wait for their publisher or have ended.
-const EXPIRE: Duration = Duration::from_millis(500);
 /// How long players have, once playlists have ended, to see that and to fetch what they lack of the last segment.
 const LAST_LOOK: Duration = Duration::from_secs(1);
 /// How long transcoders may take to finish, and then how long answers under way may take, when the server stops.
@@ -60,13 +58,13 @@ pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result
     let app = Router::new()
         .merge(millrace_deliver::hls::router("/hls", hls.clone()))
         .nest("/ingest", millrace_ingest::http::router(ingest.clone()))
-        .merge(telemetry::router(telemetry, bus.clone()))
+        .merge(telemetry::router(telemetry.clone(), bus.clone()))
         .merge(moq::router(status))
         .merge(pages::router(&ports));
     let app = |reach| app.clone().merge(api::router(shared.clone(), config.api.token.clone(), reach));
     let mut tasks = JoinSet::new();
-    let (expiring, watching) = (bus.clone(), ingest.clone());
-    tasks.spawn(restart("ending broadcasts", move || expire(expiring.clone())));
+    let (kept, watching, counted) = (bus.clone(), ingest.clone(), telemetry.clone());
+    tasks.spawn(restart("upkeep", move || upkeep::run(kept.clone(), counted.clone())));
     tasks.spawn(restart("watching publishers", move || watching.clone().watch()));
     tasks.spawn(restart("keeping certificates", move || shown.clone().keep()));
     let demo = match mode {
@@ -112,14 +110,6 @@ async fn end(bus: &Bus, runner: &Runner, demo: Option<Demo>) {
     bus.broadcasts().iter().for_each(|broadcast| broadcast.close());
     if tokio::time::timeout(LAST_MOMENTS, runner.shutdown()).await.is_err() {
         tracing::warn!("some transcoders did not finish in time");
-    }
-}
-
-async fn expire(bus: Bus) {
-    let mut ticks = tokio::time::interval(EXPIRE);
-    loop {
-        ticks.tick().await;
-        bus.expire();
     }
 }
 

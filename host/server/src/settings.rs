@@ -12,6 +12,7 @@ use millrace_media::{bus, calendar};
 use millrace_transcode::{Decoding, Economy, Ladder, Rendition, Sound};
 
 use crate::config::{self, Config};
+use crate::memory;
 
 pub(crate) fn bus(config: &Config) -> bus::Settings {
     bus::Settings {
@@ -19,6 +20,7 @@ pub(crate) fn bus(config: &Config) -> bus::Settings {
         // Players look for the end of a playlist at least once in its window.
         retain_ended: config.hls.playlist_window,
         window: Window { duration: config.window.duration, bytes: config.window.bytes.get() },
+        total: config.window.total.map_or_else(memory::half, config::ByteSize::get),
         calendar: calendar::Settings {
             segment_target: config.hls.segment_target,
             max_segment: config.hls.max_segment,

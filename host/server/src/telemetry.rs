@@ -8,6 +8,8 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use millrace_media::Bus;
 use millrace_media::broadcast::State;
 
+use crate::memory;
+
 /// Seconds: from a scaled picture to a viewer who has given up.
 const SECONDS: [f64; 12] = [0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
@@ -31,7 +33,7 @@ pub(crate) fn router(metrics: PrometheusHandle, bus: Bus) -> Router {
 
 /// What is there now, as opposed to what has been counted.
 fn measure(bus: &Bus) {
-    let (mut live, mut waiting, mut tracks, mut pinned) = (0u32, 0u32, 0u32, 0u64);
+    let (mut live, mut waiting, mut tracks, mut media) = (0u32, 0u32, 0u32, 0u64);
     for broadcast in bus.broadcasts() {
         match broadcast.state() {
             State::Live => live += 1,
@@ -40,11 +42,18 @@ fn measure(bus: &Bus) {
         }
         for track in broadcast.tracks() {
             tracks += 1;
-            pinned += track.stats().pinned;
+            media += track.stats().media;
         }
     }
     metrics::gauge!("millrace_broadcasts", "state" => "live").set(live);
     metrics::gauge!("millrace_broadcasts", "state" => "waiting").set(waiting);
     metrics::gauge!("millrace_tracks").set(tracks);
-    metrics::gauge!("millrace_pinned_bytes").set(pinned as f64);
+    metrics::gauge!("millrace_window_bytes").set(media as f64);
+    let memory = bus.memory();
+    metrics::gauge!("millrace_pinned_bytes").set(memory.held as f64);
+    metrics::gauge!("millrace_pinned_limit_bytes").set(memory.limit as f64);
+    metrics::counter!("millrace_given_up_fragments_total").absolute(memory.given_up);
+    if let Some(resident) = memory::resident() {
+        metrics::gauge!("process_resident_memory_bytes").set(resident as f64);
+    }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use millrace_tests::moq::Relay;
+use millrace_tests::resident;
 use tokio::runtime::Runtime;
 
 use self::audience::Audience;
@@ -182,7 +183,7 @@ struct Growth {
 
 impl Growth {
     fn begin(process: u32) -> anyhow::Result<Self> {
-        Ok(Self { process, from: resident(process)?, since: Instant::now() })
+        Ok(Self { process, from: resident(process)? as f64, since: Instant::now() })
     }
 
     fn seconds(&self) -> f64 {
@@ -191,13 +192,6 @@ impl Growth {
 
     /// By how many bytes so far; below zero where it has shrunk.
     fn bytes(&self) -> anyhow::Result<f64> {
-        Ok(resident(self.process)? - self.from)
+        Ok(resident(self.process)? as f64 - self.from)
     }
-}
-
-/// The memory that a process has, in bytes.
-fn resident(process: u32) -> anyhow::Result<f64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("it has no memory")?;
-    Ok(line.trim().trim_end_matches(" kB").trim().parse::<f64>()? * 1024.0)
 }

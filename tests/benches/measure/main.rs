@@ -13,6 +13,7 @@ mod film;
 mod glass;
 mod ladder;
 mod load;
+mod memory;
 mod parts;
 mod plugin;
 mod program;
@@ -34,7 +35,7 @@ struct Measurement {
     run: fn(&mut Setting) -> anyhow::Result<Vec<Row>>,
 }
 
-const MEASUREMENTS: [Measurement; 8] = [
+const MEASUREMENTS: [Measurement; 9] = [
     Measurement { name: "plugin", about: "a plugin's pass on a fragment", run: |_| plugin::measure() },
     Measurement { name: "parts", about: "HLS parts from memory, beside nginx", run: |all| parts::measure(all.film()?) },
     Measurement {
@@ -49,6 +50,7 @@ const MEASUREMENTS: [Measurement; 8] = [
     },
     Measurement { name: "ladder", about: "the ladder's CPU time", run: |all| ladder::measure(all.film()?) },
     Measurement { name: "fanout", about: "Media over QUIC to many, beside relays", run: |_| fanout::measure() },
+    Measurement { name: "memory", about: "the memory of live broadcasts", run: |_| memory::measure() },
     Measurement { name: "glass", about: "from paint to screen, over QUIC and over HLS", run: |_| glass::measure() },
     Measurement { name: "beside", about: "the ladder beside ffmpeg", run: |all| beside::measure(all.film()?) },
 ];

@@ -8,6 +8,7 @@ mod forms;
 mod hostile;
 mod ladder;
 mod low_latency;
+mod memory;
 mod moq;
 mod plugins;
 mod refusals;

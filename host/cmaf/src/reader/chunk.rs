@@ -1,11 +1,10 @@
 //! Chunks as they were read, and their way onto a broadcast's timeline.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use millrace_media::fragment::Marks;
-use millrace_media::{Media, Payload, Sample, Time};
+use millrace_media::{Media, Payload, Sample, Samples, Time};
 
 use super::event::Before;
 use super::{BeforeZero, ReadError};
@@ -19,7 +18,7 @@ pub struct Chunk {
     pub(super) before: Vec<Before>,
     pub(super) form: Form,
     pub(super) payload: Payload,
-    pub(super) samples: Arc<[Sample]>,
+    pub(super) samples: Samples,
     pub(super) marks: Marks,
     /// As `tfdt` has it, or what Smooth Streaming has in its place. May be below zero.
     pub(super) decode_time: Time,
@@ -91,7 +90,7 @@ impl Chunk {
     }
 
     /// In decode order; they lie within the payload.
-    pub fn samples(&self) -> &Arc<[Sample]> {
+    pub fn samples(&self) -> &Samples {
         &self.samples
     }
 
@@ -141,7 +140,7 @@ impl Chunk {
         Ok(Media {
             head,
             payload: self.payload.clone(),
-            samples: Arc::clone(&self.samples),
+            samples: self.samples.clone(),
             decode_time,
             presentation_time: self.presentation_time() + offset,
             duration: self.duration(),
@@ -171,10 +170,6 @@ impl Chunk {
 }
 
 /// Samples that do not lie one after the other from the beginning are brought together for a head that is written anew.
-pub(super) fn gathered(
-    track_id: u32,
-    payload: &Payload,
-    samples: &[Sample],
-) -> Result<(Payload, Arc<[Sample]>), ReadError> {
+pub(super) fn gathered(track_id: u32, payload: &Payload, samples: &[Sample]) -> Result<(Payload, Samples), ReadError> {
     crate::gather::gather(payload, samples).ok_or(ReadError::OutsideMdat { track_id })
 }

@@ -1,8 +1,6 @@
 //! Movie fragments: from `moof` to a table of samples for each track (ISO/IEC 14496-12, 8.8).
 
-use std::sync::Arc;
-
-use millrace_media::{Sample, Time, Timescale};
+use millrace_media::{Sample, Samples, Time, Timescale};
 use mp4_atom::{Mfhd, Tfdt, Tfhd, Trun};
 
 use super::{Limits, ReadError, smooth};
@@ -176,7 +174,7 @@ fn read_trun(found: &BoxRef<'_>, samples_left: &mut usize, limits: &Limits) -> R
 }
 
 /// Finds where each sample lies in an `mdat` whose body begins `start` bytes into the stream.
-pub(super) fn locate(run: &TrackRun, start: u64, len: u32) -> Result<Arc<[Sample]>, ReadError> {
+pub(super) fn locate(run: &TrackRun, start: u64, len: u32) -> Result<Samples, ReadError> {
     let outside = || ReadError::OutsideMdat { track_id: run.track_id };
     let mut total = 0u64;
     run.samples

@@ -186,36 +186,60 @@ impl Drop for Running {
     }
 }
 
+/// What a playlist's task has heard.
+enum Heard {
+    /// Of its own track.
+    Own(Option<Event>),
+    /// Of the source's pictures.
+    Pictures(Option<Event>),
+    /// The track has given up media early.
+    GivenUp,
+}
+
+/// The next event of the pictures; none comes where there are none, or no more.
+async fn next_of(pictures: &mut Option<Consumer>, are_over: bool) -> Option<Event> {
+    match pictures {
+        Some(pictures) if !are_over => pictures.next().await,
+        _ => std::future::pending().await,
+    }
+}
+
 async fn follow(feed: Arc<Feed>, broadcast: Broadcast, mut consumer: Consumer, longest: Duration) {
     let mut held = Held::new(longest);
     let mut silence = Silence::default();
-    let mut pictures: Option<Consumer> = None;
+    let (mut pictures, mut are_over): (Option<Consumer>, bool) = (None, false);
+    let mut given_up = feed.track.given_up();
     loop {
-        let event = match &mut pictures {
-            None => consumer.next().await,
-            Some(pictures) => tokio::select! {
-                event = consumer.next() => event,
-                picture = pictures.next() => {
-                    let reach = if picture.is_some() { hold::reach(pictures.track()) } else { None };
-                    if !held.is_empty() {
-                        feed.update(|playlist| release(playlist, &mut held, reach, &broadcast));
-                    }
-                    match picture {
-                        Some(Event::Fragment(picture)) => {
-                            // A publisher may send its sound long after its pictures: only what is made here can rest.
-                            let is_derived = !feed.track.provenance().is_source();
-                            let target_duration = feed.with(MediaPlaylist::target_duration);
-                            let patience = silence::patience(is_sound(&feed.track), target_duration, longest);
-                            if is_derived && silence.lasts(&picture, patience) {
-                                feed.update(|playlist| playlist.pass(picture.place().segment, &broadcast));
-                            }
-                            continue;
-                        }
-                        Some(Event::Gap { .. } | Event::GroupEnd) => continue,
-                        None => consumer.next().await,
+        let heard = tokio::select! {
+            event = consumer.next() => Heard::Own(event),
+            picture = next_of(&mut pictures, are_over) => Heard::Pictures(picture),
+            // The feed holds the track, which holds the sender.
+            _ = given_up.changed() => Heard::GivenUp,
+        };
+        let event = match heard {
+            Heard::Own(event) => event,
+            Heard::Pictures(picture) => {
+                are_over = picture.is_none();
+                let of = pictures.as_ref().map(Consumer::track).filter(|_| !are_over);
+                let reach = of.and_then(hold::reach);
+                if !held.is_empty() {
+                    feed.update(|playlist| release(playlist, &mut held, reach, &broadcast));
+                }
+                if let Some(Event::Fragment(picture)) = picture {
+                    // A publisher may send its sound long after its pictures: only what is made here can rest.
+                    let is_derived = !feed.track.provenance().is_source();
+                    let target_duration = feed.with(MediaPlaylist::target_duration);
+                    let patience = silence::patience(is_sound(&feed.track), target_duration, longest);
+                    if is_derived && silence.lasts(&picture, patience) {
+                        feed.update(|playlist| playlist.pass(picture.place().segment, &broadcast));
                     }
                 }
-            },
+                continue;
+            }
+            Heard::GivenUp => {
+                feed.update(|playlist| forget(playlist, &feed.track));
+                continue;
+            }
         };
         let Some(event) = event else { break };
         silence.broken();
@@ -224,6 +248,7 @@ async fn follow(feed: Arc<Feed>, broadcast: Broadcast, mut consumer: Consumer, l
         let awaited = if is_sound || is_derived { hold::pictures(&broadcast) } else { None };
         if !same_track(awaited.as_ref(), pictures.as_ref()) {
             pictures = awaited.map(|track| track.subscribe(Start::NewestGroup));
+            are_over = false;
         }
         let reach = pictures.as_ref().filter(|_| is_sound).and_then(|pictures| hold::reach(pictures.track()));
         feed.update(|playlist| {
@@ -231,14 +256,19 @@ async fn follow(feed: Arc<Feed>, broadcast: Broadcast, mut consumer: Consumer, l
             while let Next::Ready(event) = consumer.try_next() {
                 take(playlist, &mut held, event, reach, &broadcast);
             }
-            let stats = consumer.track().stats();
-            playlist.forget_before(stats.fragments - stats.held);
+            forget(playlist, consumer.track());
         });
     }
     feed.update(|playlist| {
         release(playlist, &mut held, None, &broadcast);
         playlist.end();
     });
+}
+
+/// Lets go of what the bus no longer keeps.
+fn forget(playlist: &mut MediaPlaylist, track: &Track) {
+    let stats = track.stats();
+    playlist.forget_before(stats.fragments - stats.held);
 }
 
 fn is_sound(track: &Track) -> bool {

@@ -45,6 +45,7 @@ struct Init {
 pub(super) struct Edge {
     pub(super) is_ready: bool,
     pub(super) is_ended: bool,
+    listed_from: u64,
     segment: Option<u64>,
     parts: usize,
 }
@@ -68,6 +69,8 @@ pub struct MediaPlaylist {
     gap: bool,
     /// Segments were passed over because nothing came.
     silent: bool,
+    /// The bus let go of a segment that was listed: it keeps less than it was made to.
+    squeezed: bool,
     /// What flowed when there was enough to tell.
     known: Option<Measured>,
     ended: bool,
@@ -93,6 +96,7 @@ impl MediaPlaylist {
             inits: Vec::new(),
             gap: false,
             silent: false,
+            squeezed: false,
             known: None,
             ended: false,
             broken_rules: 0,
@@ -142,17 +146,23 @@ impl MediaPlaylist {
         }
     }
 
-    /// Lets go of segments that begin before fragment `first`: the bus no longer keeps them.
+    /// Lets go of segments that begin before fragment `first`: the bus no longer keeps them. Where it has let go of a listed one, the
+    /// list is made so short that those which leave it next can still be fetched for a while.
     pub fn forget_before(&mut self, first: u64) {
+        let mut lost_listed = false;
         while self.segments.len() > 1 && self.segments[0].first.is_none_or(|held| held < first) {
             // A segment without media counts as held while it is listed.
             if self.segments[0].first.is_none() && self.segments[0].number() >= self.listed_from {
                 break;
             }
-            self.segments.pop_front();
+            lost_listed |= self.segments.pop_front().is_some_and(|gone| gone.number() >= self.listed_from);
         }
         if let Some(front) = self.segments.front() {
             self.listed_from = self.listed_from.max(front.number());
+        }
+        if lost_listed && !self.ended {
+            self.squeezed = true;
+            self.shorten();
         }
         self.forget_headers();
     }
@@ -211,12 +221,13 @@ impl MediaPlaylist {
         self.broken_rules
     }
 
-    /// What the newest end of the list looks like: it is worth a new text when this changes.
+    /// What the ends of the list look like: it is worth a new text when this changes.
     pub(super) fn edge(&self) -> Edge {
         let open = self.segments.back();
         Edge {
             is_ready: self.is_ready(),
             is_ended: self.ended,
+            listed_from: self.listed_from,
             segment: open.map(Segment::number),
             parts: self.division().and(open).map_or(0, |open| open.parts.len()),
         }
@@ -290,18 +301,32 @@ impl MediaPlaylist {
         header
     }
 
-    /// How much media the list holds.
+    /// How much media the list holds now.
     fn window(&self) -> Time {
+        self.window_of(if self.squeezed { self.kept.min(self.held()) } else { self.kept })
+    }
+
+    /// How much media the list holds where the bus keeps as much as it was made to.
+    fn usual_window(&self) -> Time {
+        self.window_of(self.kept)
+    }
+
+    fn window_of(&self, kept: Duration) -> Time {
         let target = Duration::from_secs(self.target_duration.unwrap_or(1).into());
-        let fetchable = self.kept.saturating_sub(target) / 2;
+        let fetchable = kept.saturating_sub(target) / 2;
         Time::from(self.window.min(fetchable).max(target * LEAST_WINDOW))
+    }
+
+    /// How much media can be fetched in complete segments, listed or not.
+    fn held(&self) -> Duration {
+        let complete = self.segments.iter().filter(|segment| segment.complete);
+        complete.fold(Time::from_micros(0), |sum, segment| sum + segment.duration).to_duration()
     }
 
     /// Takes what is older than the window off the list.
     fn shorten(&mut self) {
-        if self.target_duration.is_none() {
-            return;
-        }
+        let Some(target) = self.target_duration else { return };
+        self.squeezed &= self.held() + Duration::from_secs(target.into()) < self.kept;
         let window = self.window();
         let complete = self.listed().filter(|segment| segment.complete);
         let mut length = complete.fold(Time::from_micros(0), |sum, segment| sum + segment.duration);

@@ -7,3 +7,4 @@ mod playlist;
 mod rest;
 mod rules;
 mod source;
+mod squeezed;

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use millrace_media::Payload;
+use millrace_media::Intake;
 use moq_transport::coding::{KeyValuePair, KeyValuePairs, TrackName, TrackNamespace, Value};
 use moq_transport::data::{ExtensionHeaders, FetchRecord, ObjectStatus};
 use moq_transport::message::FetchType;
@@ -232,11 +232,11 @@ async fn fetch(mut subscriber: Subscriber, subscription: u64, bounds: Bounds) ->
                 continue;
             };
             left = left.checked_sub(kept(object.payload_length, &object.extension_headers))?;
-            let mut payload = Payload::default();
+            let mut payload = Intake::default();
             while let Some(chunk) = fetch.read_payload_chunk(usize::MAX).await.ok()? {
                 payload.push(chunk).then_some(())?;
             }
-            objects.push(Object { group: object.group_id, id: object.object_id, payload });
+            objects.push(Object { group: object.group_id, id: object.object_id, payload: payload.finish() });
         }
         Some(())
     };
@@ -319,11 +319,11 @@ pub(super) async fn object(subgroup: &mut SubgroupReader, limit: u32) -> Result<
     if u32::try_from(object.size).map_or(true, |size| size > limit) {
         return Err(too_large);
     }
-    let mut payload = Payload::default();
+    let mut payload = Intake::default();
     while let Some(chunk) = object.read().await.map_err(broke)? {
         if !payload.push(chunk) {
             return Err(too_large);
         }
     }
-    Ok(Some(Found { object: Some((object.object_id, payload)), kept }))
+    Ok(Some(Found { object: Some((object.object_id, payload.finish())), kept }))
 }

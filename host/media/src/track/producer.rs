@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use super::blocks::{Blocks, Charge};
 use super::info::Info;
+use super::share::Held;
 use super::state::Track;
 use crate::calendar::{Calendar, Cursor, Epoch, Group, NoPlace, Timing};
 use crate::fragment::{Fragment, Media, Place};
@@ -46,6 +48,7 @@ pub enum WriteError {
 /// The one writer of a track. When it is dropped, a derived track ends; a source's stays open for its publisher's return.
 pub struct Producer {
     track: Track,
+    blocks: Blocks,
 }
 
 impl Producer {
@@ -58,7 +61,7 @@ impl Producer {
         state.has_writer = true;
         state.declared = declared;
         drop(state);
-        Some(Self { track: track.clone() })
+        Some(Self { track: track.clone(), blocks: Blocks::default() })
     }
 
     /// The track, to be read.
@@ -70,13 +73,15 @@ impl Producer {
     pub fn set_info(&mut self, info: Info) {
         let mut state = self.track.state();
         if state.info.as_deref() != Some(&info) {
-            state.info = Some(Arc::new(info));
+            state.set_info(Arc::new(info));
+            self.track.0.share.set(state.pinned());
             drop(state);
             self.track.changed();
         }
     }
 
-    /// Writes a fragment of the source. Never waits.
+    /// Writes a fragment of the source. Never waits. [Short](crate::payload::is_short) slices are copied, once, so that they do not
+    /// keep the buffers they were read into.
     ///
     /// # Errors
     /// Where it has no place (video before a keyframe), its time goes back, its group is complete, or the track has ended.
@@ -90,7 +95,8 @@ impl Producer {
         self.append(media, |calendar, cursor, unix| calendar.place_source(cursor, kind, timing, unix))
     }
 
-    /// Writes a fragment that was derived from `group` of the source. Never waits.
+    /// Writes a fragment that was derived from `group` of the source. Never waits. Short slices are copied, but for those of a fragment
+    /// of another track.
     ///
     /// # Errors
     /// Where the group is not in the calendar, lies before one already written or is complete, the time goes back, or the track has ended.
@@ -104,6 +110,28 @@ impl Producer {
         media: Media,
         place: impl FnOnce(&mut Calendar, &mut Cursor, Duration) -> Result<Place, NoPlace>,
     ) -> Result<Fragment, WriteError> {
+        let (media, charge) = self.blocks.pack(media, self.track.0.share.held());
+        let (fragment, held) = match self.insert(media, charge, place) {
+            Ok(written) => written,
+            Err(error) => {
+                self.blocks.discard(charge);
+                return Err(error);
+            }
+        };
+        self.track.0.wake.notify_waiters();
+        // With no lock held: it may be any track that gives something up.
+        if held == Held::TooMuch {
+            self.track.0.share.total().relieve();
+        }
+        Ok(fragment)
+    }
+
+    fn insert(
+        &self,
+        media: Media,
+        charge: Charge,
+        place: impl FnOnce(&mut Calendar, &mut Cursor, Duration) -> Result<Place, NoPlace>,
+    ) -> Result<(Fragment, Held), WriteError> {
         let now = self.track.0.clock.now();
         // The calendar's lock is always taken first and the track's inside it, so that a place and its fragment are one step.
         let mut calendar = self.track.0.calendar.lock().unwrap_or_else(PoisonError::into_inner);
@@ -127,12 +155,11 @@ impl Producer {
             return Err(WriteError::TimeWentBack { last: last.decode_time, given: media.decode_time });
         }
         state.cursor = cursor;
-        let fragment = Fragment::new(media, place, info, now.monotonic);
+        let fragment = Fragment::new(media, place, info, now.monotonic, charge);
+        state.unwritten = self.blocks.rest();
         state.push(fragment.clone(), self.track.0.window);
-        drop(state);
-        drop(calendar);
-        self.track.0.wake.notify_waiters();
-        Ok(fragment)
+        let held = self.track.0.share.set(state.pinned());
+        Ok((fragment, held))
     }
 
     /// Says that the newest group is complete, so that nobody has to wait for the next one to know. What would go on with it is refused.

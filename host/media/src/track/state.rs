@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
+use super::blocks::ALLOCATION;
 use super::consumer::{Consumer, Start};
 use super::info::{Info, Provenance};
+use super::share::{Share, Total};
 use super::viewers::{Viewer, Viewers};
 use crate::calendar::{Calendar, Cursor, Epoch};
 use crate::clock::Clock;
@@ -22,7 +24,7 @@ use crate::time::Time;
 pub struct Window {
     /// At least this much of the newest media, by its own time, in whole groups.
     pub duration: Duration,
-    /// Never more than this many pinned bytes: the oldest groups go first, then the oldest fragments of the newest group.
+    /// Never more memory than this, in bytes: the oldest groups go first, then the oldest fragments of the newest group.
     pub bytes: u64,
 }
 
@@ -41,17 +43,22 @@ pub struct Stats {
     pub bytes: u64,
     /// Fragments that consumers were told they had missed.
     pub skipped: u64,
-    /// Bytes that the window pins now.
+    /// The memory that the track holds now, in bytes: its fragments, with their heads, sample tables and the buffers they keep, and
+    /// its CMAF header.
     pub pinned: u64,
     /// Fragments in the window now.
     pub held: u64,
+    /// Their bytes on the wire: heads and payloads.
+    pub media: u64,
+    /// Fragments that left the window early, because all tracks together held too much.
+    pub given_up: u64,
 }
 
 /// A track that can be read. Cheap to clone.
 #[derive(Clone)]
 pub struct Track(pub(super) Arc<Shared>);
 
-pub(super) struct Shared {
+pub(crate) struct Shared {
     pub(super) name: TrackName,
     pub(super) provenance: Provenance,
     pub(super) window: Window,
@@ -62,6 +69,9 @@ pub(super) struct Shared {
     pub(super) wake: Notify,
     pub(super) skipped: AtomicU64,
     pub(super) viewers: Viewers,
+    pub(super) share: Share,
+    /// Counts the fragments that were given up early.
+    given_up: watch::Sender<u64>,
     /// The broadcast's count of changes.
     changes: watch::Sender<u64>,
 }
@@ -79,7 +89,14 @@ pub(super) struct State {
     pub(super) group_end: Option<u64>,
     pub(super) fragments: u64,
     pub(super) bytes: u64,
-    pub(super) pinned: u64,
+    /// What the entries hold, in bytes.
+    charged: u64,
+    /// What the track was before, as long as a fragment keeps it: the sequence number of the last, and the bytes.
+    infos: VecDeque<(u64, u64)>,
+    /// Heads and payloads of the entries, in bytes.
+    media: u64,
+    /// The bytes of the newest block that no fragment stands in yet.
+    pub(super) unwritten: u64,
 }
 
 impl State {
@@ -93,17 +110,38 @@ impl State {
         self.cursor.last().map_or(0, |last| last.sequence + 1)
     }
 
+    /// The memory that the track holds, in bytes.
+    pub(super) fn pinned(&self) -> u64 {
+        // What stood before the first fragment in its block is freed with it.
+        let gone = self.entries.front().map_or(0, |first| first.charge().begins.into());
+        let info = self.info.as_ref().map_or(0, |info| size_of_info(info));
+        self.charged + self.unwritten + gone + info
+    }
+
+    /// What the track is from the next fragment on.
+    pub(super) fn set_info(&mut self, info: Arc<Info>) {
+        // The fragments written under the old one keep it.
+        if let (Some(old), Some(last)) = (self.info.replace(info), self.entries.back())
+            && Arc::ptr_eq(&old, last.info())
+        {
+            let bytes = size_of_info(&old);
+            self.infos.push_back((last.place().sequence, bytes));
+            self.charged += bytes;
+        }
+    }
+
     pub(super) fn push(&mut self, fragment: Fragment, window: Window) {
         self.fragments += 1;
         self.bytes += fragment.size();
-        self.pinned += fragment.pinned();
+        self.media += fragment.size();
+        self.charged += u64::from(fragment.charge().bytes);
         let end = fragment.presentation_time + fragment.duration;
         self.entries.push_back(fragment);
         let oldest = end - Time::from(window.duration);
         while self.second_group().is_some_and(|next| self.entries[next].presentation_time <= oldest) {
             self.drop_first_group();
         }
-        while self.pinned > window.bytes && self.entries.len() > 1 {
+        while self.pinned() > window.bytes && self.entries.len() > 1 {
             if self.second_group().is_some() {
                 self.drop_first_group();
             } else {
@@ -130,10 +168,23 @@ impl State {
     }
 
     fn drop_first(&mut self) {
-        if let Some(entry) = self.entries.pop_front() {
-            self.pinned -= entry.pinned();
-        }
+        drop(self.take_first());
     }
+
+    fn take_first(&mut self) -> Option<Fragment> {
+        let entry = self.entries.pop_front()?;
+        self.charged -= u64::from(entry.charge().bytes);
+        self.media -= entry.size();
+        if let Some((_, bytes)) = self.infos.pop_front_if(|(last, _)| *last == entry.place().sequence) {
+            self.charged -= bytes;
+        }
+        Some(entry)
+    }
+}
+
+/// What a track's description takes, in bytes.
+fn size_of_info(info: &Info) -> u64 {
+    (info.init.len() + info.codec.len() + size_of::<Info>()) as u64 + ALLOCATION
 }
 
 impl Track {
@@ -144,8 +195,9 @@ impl Track {
         calendar: Arc<Mutex<Calendar>>,
         clock: Arc<Clock>,
         changes: watch::Sender<u64>,
+        total: &Arc<Total>,
     ) -> Self {
-        Self(Arc::new(Shared {
+        let track = Self(Arc::new(Shared {
             name,
             provenance,
             window,
@@ -155,8 +207,12 @@ impl Track {
             wake: Notify::new(),
             skipped: AtomicU64::new(0),
             viewers: Viewers::default(),
+            share: Share::new(total.clone()),
+            given_up: watch::Sender::new(0),
             changes,
-        }))
+        }));
+        total.add(&track);
+        track
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
@@ -220,9 +276,43 @@ impl Track {
             fragments: state.fragments,
             bytes: state.bytes,
             skipped: self.0.skipped.load(Ordering::Relaxed),
-            pinned: state.pinned,
+            pinned: state.pinned(),
             held: state.entries.len() as u64,
+            media: state.media,
+            given_up: *self.0.given_up.borrow(),
         }
+    }
+
+    /// Changes whenever fragments leave the window early, because all tracks together hold too much.
+    pub fn given_up(&self) -> watch::Receiver<u64> {
+        self.0.given_up.subscribe()
+    }
+
+    /// Lets go of the oldest group, unless it is the only one. Gives how many fragments that were.
+    pub(super) fn give_up_group(&self) -> u64 {
+        self.give_up(|state| {
+            let first = state.entries.front()?.place().group;
+            state.second_group()?;
+            Some(state.entries.iter().take_while(|entry| entry.place().group == first).count())
+        })
+    }
+
+    /// Lets go of the older half of the fragments, but never of the last one. Gives how many fragments that were.
+    pub(super) fn give_up_beginning(&self) -> u64 {
+        self.give_up(|state| Some(state.entries.len() / 2))
+    }
+
+    fn give_up(&self, how_many: impl FnOnce(&State) -> Option<usize>) -> u64 {
+        let mut state = self.state();
+        let count = how_many(&state).unwrap_or(0);
+        let gone: Vec<_> = (0..count).filter_map(|_| state.take_first()).collect();
+        self.0.share.set(state.pinned());
+        drop(state);
+        let given_up = gone.len() as u64;
+        if given_up > 0 {
+            self.0.given_up.send_modify(|count| *count += given_up);
+        }
+        given_up
     }
 
     /// True of two handles to one track.

@@ -34,7 +34,7 @@ pub(crate) fn media(millis: i64, keyframe: bool, size: usize) -> Media {
     Media {
         head: Bytes::from_static(b"head"),
         payload: Bytes::from(vec![0; size]).into(),
-        samples: Arc::new([Sample { offset: 0, size: size as u32, duration: 100, composition_offset: 0, marks }]),
+        samples: Sample { offset: 0, size: size as u32, duration: 100, composition_offset: 0, marks }.into(),
         decode_time: at,
         presentation_time: at,
         duration: Time::new(100, SCALE),
@@ -163,6 +163,21 @@ fn the_window_is_bounded_by_what_it_pins_even_within_a_group() {
     producer.write(media(10_000, true, 1_000)).unwrap();
     assert!(matches!(consumer.try_next(), Next::Ready(Event::Gap { skipped: 100, .. })));
     assert_eq!(read(&mut consumer), [100]);
+}
+
+#[test]
+fn headers_of_the_source_count_as_memory() {
+    let bus = bus(Window { duration: Duration::from_secs(60), bytes: 1 << 20 });
+    let (_publisher, _, mut producer) = publish(&bus);
+    let header = |n: u8| Info { init: Bytes::from(vec![n; 100_000]), ..info() };
+    producer.set_info(header(0));
+    assert!(producer.track().stats().pinned > 100_000, "it is kept before a fragment comes");
+    for n in 0..100 {
+        producer.set_info(header(n));
+        producer.write(media(i64::from(n) * 100, true, 10)).unwrap();
+        assert!(producer.track().stats().pinned <= 1 << 20);
+    }
+    assert!(producer.track().held().len() < 11, "each fragment keeps a header of its own");
 }
 
 #[test]

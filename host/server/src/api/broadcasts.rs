@@ -74,6 +74,7 @@ impl Broadcast {
             ));
         }
         notes.extend(shared.ladders.runner().notes(broadcast));
+        notes.extend(broadcast.tracks().iter().filter_map(shortened));
         Self {
             name: name.to_string(),
             state: match broadcast.state() {
@@ -88,6 +89,17 @@ impl Broadcast {
             tracks: broadcast.tracks().iter().filter(|track| !track.is_ended()).map(Track::new).collect(),
         }
     }
+}
+
+/// What is to be said of a track that has lost media before its time.
+fn shortened(track: &BusTrack) -> Option<String> {
+    let given_up = track.stats().given_up;
+    (given_up > 0).then(|| {
+        format!(
+            "{} has given up {given_up} fragments early: all broadcasts together hold as much memory as `window.total` allows",
+            track.name()
+        )
+    })
 }
 
 impl Track {

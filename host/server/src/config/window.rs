@@ -10,13 +10,15 @@ use super::unit::ByteSize;
 pub struct Window {
     /// By time.
     pub duration: Duration,
-    /// By the memory that a track's fragments pin.
+    /// By the memory that a track holds.
     pub bytes: ByteSize,
+    /// The memory that all tracks of all broadcasts may hold together. Half of the machine's where none is given.
+    pub total: Option<ByteSize>,
 }
 
 impl Default for Window {
     fn default() -> Self {
-        Self { duration: Duration::from_secs(60), bytes: ByteSize::mib(256) }
+        Self { duration: Duration::from_secs(60), bytes: ByteSize::mib(256), total: None }
     }
 }
 
@@ -27,6 +29,7 @@ impl Window {
         Self {
             duration: section.within("duration", default.duration, durations),
             bytes: section.within("bytes", default.bytes, ByteSize::mib(1)..=ByteSize::mib(64 * 1024)),
+            total: section.optional_within("total", ByteSize::mib(16)..=ByteSize::mib(16 << 20)),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
+use millrace_media::payload::READ_BUFFER;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 
@@ -17,8 +18,6 @@ use super::socket::Socket;
 
 /// How long a handshake of TLS may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// HTTP/1.1: the longest head of a request, and how much of an answer waits here while the system takes no more.
-const BUFFER: usize = 64 << 10;
 /// HTTP/2: requests at once. A player that waits for parts of several tracks has about ten.
 const STREAMS: u32 = 100;
 /// HTTP/2: the longest head of a request, as RFC 9113, 6.5.2 counts it.
@@ -67,7 +66,8 @@ impl Server {
 async fn speak(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, connection: &Arc<Connection>, router: Router) {
     // Silence and patience are the table's: nothing here has a timer.
     let mut builder = auto::Builder::new(Streams(connection.clone()));
-    builder.http1().max_buf_size(BUFFER);
+    // Also the longest head of a request, and how much of an answer waits here while the system takes no more.
+    builder.http1().max_buf_size(READ_BUFFER);
     builder
         .http2()
         .max_concurrent_streams(STREAMS)

@@ -134,9 +134,9 @@ impl MediaPlaylist {
         placed
     }
 
-    /// Where the list is so short that it never reaches the skip boundary, there are no delta updates.
+    /// Where the list is so short that it never reaches the skip boundary, there are no delta updates. This must not change.
     fn can_skip(&self, target: i64) -> bool {
-        self.window() >= Time::from_millis((target * (SKIP_TARGETS + 1)) * 1_000)
+        self.usual_window() >= Time::from_millis((target * (SKIP_TARGETS + 1)) * 1_000)
     }
 
     fn write_head(

@@ -20,16 +20,16 @@ use super::rules::{Parsed, parse};
 use super::source::{Arrival, Pictures, Source, media, name, track, video_info};
 use crate::hls::{Hls, Settings, router};
 
-struct Site {
-    source: Source,
+pub(super) struct Site {
+    pub(super) source: Source,
     hls: Arc<Hls>,
     router: Router,
     written: Vec<Fragment>,
 }
 
 #[derive(Debug)]
-struct Answer {
-    status: StatusCode,
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
 }
@@ -60,13 +60,13 @@ impl Site {
         Self::of(Source::new(Some(Pictures::regular(90_000, 3_000, 60)), Arrival::Steady), settings)
     }
 
-    fn of(source: Source, settings: Settings) -> Self {
+    pub(super) fn of(source: Source, settings: Settings) -> Self {
         let hls = Hls::new(source.bus.clone(), settings);
         let router = router("/hls", hls.clone());
         Self { source, hls, router, written: Vec::new() }
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(super) async fn get(&self, path: &str) -> Answer {
         send(self.router.clone(), "GET", path, &[]).await
     }
 
@@ -75,7 +75,7 @@ impl Site {
         tokio::spawn(async move { send(router, "GET", &path, &[]).await })
     }
 
-    async fn run(&mut self, until: f64) {
+    pub(super) async fn run(&mut self, until: f64) {
         let written = &mut self.written;
         self.source.run(until, |fragment| written.push(fragment.clone()));
         settle().await;
@@ -101,7 +101,7 @@ impl Site {
         bytes
     }
 
-    async fn playlist(&self, query: &str) -> Parsed {
+    pub(super) async fn playlist(&self, query: &str) -> Parsed {
         let answer = self.get(&format!("/hls/live/demo/video/playlist.m3u8{query}")).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
         parse(answer.text())
@@ -109,7 +109,7 @@ impl Site {
 }
 
 /// Lets every task that can run do so: time stands still until then.
-async fn settle() {
+pub(super) async fn settle() {
     tokio::time::sleep(Duration::from_nanos(1)).await;
 }
 

@@ -14,6 +14,9 @@ use crate::program::Record;
 use crate::turn::Turn;
 use crate::wait::{PATIENCE, until};
 
+/// What its configuration is called.
+const CONFIG: &str = "millrace.toml";
+
 /// A server at work. It is killed when it is dropped; [`stop`](Self::stop) asks it to end as an operator would.
 #[derive(Debug)]
 pub struct Server {
@@ -22,38 +25,47 @@ pub struct Server {
     record: Record,
     readers: Vec<JoinHandle<()>>,
     client: Client,
-    _folder: TempDir,
+    mode: &'static str,
+    folder: TempDir,
     // Last, so that the next test begins when all of this is gone.
     _turn: Turn,
 }
 
+/// The process, where it listens, and what reads its log.
+type Launched = (Child, String, Vec<JoinHandle<()>>);
+
 impl Server {
     /// `millrace serve` with this configuration.
     pub fn serve(config: &str) -> Self {
-        Self::start("serve", config, Turn::take())
+        Self::start("serve", config)
     }
 
     /// `millrace demo` with this configuration.
     pub fn demo(config: &str) -> Self {
-        Self::start("demo", config, Turn::take())
+        Self::start("demo", config)
     }
 
-    fn start(mode: &str, config: &str, turn: Turn) -> Self {
+    fn start(mode: &'static str, config: &str) -> Self {
+        let turn = Turn::take();
         let folder = tempfile::tempdir().expect("a folder for the configuration");
-        let file = folder.path().join("millrace.toml");
-        std::fs::write(&file, config).expect("the configuration can be written");
+        std::fs::write(folder.path().join(CONFIG), config).expect("the configuration can be written");
+        let record = Record::default();
+        let (child, origin, readers) = Self::launch(mode, &folder, "127.0.0.1:0", &record);
+        Self { child, origin, record, readers, client: Client::default(), mode, folder, _turn: turn }
+    }
+
+    fn launch(mode: &str, folder: &TempDir, listen: &str, record: &Record) -> Launched {
         let mut command = Command::new(Self::binary());
-        command.args([mode, "--listen", "127.0.0.1:0", "--config"]).arg(&file);
+        command.args([mode, "--listen", listen, "--config"]).arg(folder.path().join(CONFIG));
         // What is set where the tests run is not what they are about.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MILLRACE_")) {
             command.env_remove(name);
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the server can be started");
-        let record = Record::default();
         let (found, address) = mpsc::sync_channel(1);
         let see = move |line: &str| {
-            if let Some(at) = line.find("http://") {
+            if let Some(at) = ["http://", "https://"].iter().find_map(|scheme| line.find(scheme)) {
                 // Only the first is waited for.
                 let _ = found.try_send(line[at..].split(['/', '#']).take(3).collect::<Vec<_>>().join("/"));
             }
@@ -65,7 +77,24 @@ impl Server {
             let _ = child.kill();
             panic!("the server has not said where it listens:\n{}", record.text());
         };
-        Self { child, origin, record, readers: vec![out, err], client: Client::default(), _folder: folder, _turn: turn }
+        (child, origin, vec![out, err])
+    }
+
+    /// Ends it without a chance to say goodbye: SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("a child can be killed");
+        self.child.wait().expect("a child can be waited for");
+    }
+
+    /// Starts it again after [`kill`](Self::kill), at the same address, with the same configuration.
+    pub fn restart(&mut self) {
+        let address = self.address().to_owned();
+        (self.child, self.origin, self.readers) = Self::launch(self.mode, &self.folder, &address, &self.record);
+    }
+
+    /// Sends SIGHUP.
+    pub fn hang_up(&self) {
+        self.signal("-HUP");
     }
 
     /// The binary that is tested: the one beside the test's own.
@@ -96,7 +125,7 @@ impl Server {
 
     /// Host and port.
     pub fn address(&self) -> &str {
-        self.origin.trim_start_matches("http://")
+        self.origin.split("://").last().unwrap_or_default()
     }
 
     /// What it has logged.
@@ -155,7 +184,11 @@ impl Server {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        self.signal("-TERM");
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status();
         assert!(sent.expect("there is a kill").success(), "the server is gone already:\n{}", self.log());
     }
 

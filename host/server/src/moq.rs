@@ -1,6 +1,6 @@
 //! Media over QUIC: the endpoints, the sessions of clients, and those with relays.
 
-mod backoff;
+pub(crate) mod backoff;
 pub(crate) mod dial;
 mod door;
 mod jwt;

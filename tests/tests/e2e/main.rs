@@ -3,9 +3,11 @@
 mod api;
 mod browser;
 mod forms;
+mod guard;
 mod ladder;
 mod low_latency;
 mod moq;
 mod plugins;
 mod refusals;
+mod reload;
 mod stop;

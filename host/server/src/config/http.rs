@@ -14,8 +14,10 @@ pub struct Http {
     pub listen: Vec<SocketAddr>,
     /// With a certificate every listener speaks TLS, and HTTP/2 where the client asks for it.
     pub tls: Option<Tls>,
-    /// Origins whose pages may read (CORS): `*` for all.
+    /// Origins whose pages may read (CORS): `*` for all. They may change nothing.
     pub cors_origins: Vec<Origin>,
+    /// Names of this machine by which clients on it may publish and use the API without a token, besides `localhost` and loopback addresses.
+    pub names: Vec<HostName>,
 }
 
 /// A certificate and its key.
@@ -63,12 +65,35 @@ impl Setting for Origin {
     }
 }
 
+/// The name of a host, or its IPv4 address, without a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostName(String);
+
+impl HostName {
+    /// Whether it is this one, whatever the case.
+    pub fn is(&self, name: &str) -> bool {
+        self.0.eq_ignore_ascii_case(name)
+    }
+}
+
+impl Setting for HostName {
+    const EXPECTED: &'static str = "the name of a host without a port, such as \"studio.example\"";
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        let is_label =
+            |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+        let right = text.len() <= 253 && text.split('.').all(is_label);
+        if right { Ok(Self(text.to_ascii_lowercase())) } else { Err(Refusal::Value(None)) }
+    }
+}
+
 impl Default for Http {
     fn default() -> Self {
         Self {
             listen: vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8080)],
             tls: None,
             cors_origins: vec![Origin::any()],
+            names: Vec::new(),
         }
     }
 }
@@ -82,6 +107,10 @@ impl Http {
             cors_origins: match section.list("cors_origins") {
                 Some(origins) => origins.into_iter().map(|(origin, _)| origin).collect(),
                 None => default.cors_origins,
+            },
+            names: match section.list("names") {
+                Some(names) => names.into_iter().map(|(name, _)| name).collect(),
+                None => default.names,
             },
         }
     }

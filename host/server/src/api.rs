@@ -6,6 +6,7 @@ mod broadcasts;
 mod guard;
 mod ladders;
 mod moq;
+mod others;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -81,7 +82,10 @@ fn description() -> OpenApi {
     );
     let mut components = Components::new();
     components.add_security_scheme("token", token);
-    OpenApiBuilder::new().info(info).components(Some(components)).build()
+    let publish = "`publish_token` of `[ingest]`, or a JSON Web Token that is signed for its `jwt_key`";
+    let publish = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(publish)).build();
+    components.add_security_scheme(others::PUBLISH, SecurityScheme::Http(publish));
+    OpenApiBuilder::new().info(info).components(Some(components)).paths(others::paths()).build()
 }
 
 /// JSON that is true now and not later.

@@ -1,5 +1,6 @@
 //! The API as its clients see it.
 
+mod driven;
 mod ladders;
 mod live;
 mod moq;

@@ -61,8 +61,17 @@ impl Client {
     /// # Panics
     /// Where there is no answer.
     pub fn put(&self, url: &str, body: &[u8]) -> Answer {
+        self.put_with(url, &[], body)
+    }
+
+    /// Sends something with headers.
+    ///
+    /// # Panics
+    /// Where there is no answer.
+    pub fn put_with(&self, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let begun = Instant::now();
-        Answer::new(url, begun, self.0.put(url).send(body))
+        let request = headers.iter().fold(self.0.put(url), |request, (name, value)| request.header(*name, *value));
+        Answer::new(url, begun, request.send(body))
     }
 
     /// Sends JSON.

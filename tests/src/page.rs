@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::program::run;
+use crate::server::Server;
 
 /// A browser with one page. It ends when it is dropped.
 #[derive(Debug)]
@@ -157,6 +158,13 @@ pub fn watch_with_stock_player(server: &str, broadcast: &str, seconds: u32) -> V
     let (script, seconds) = (script("stock.mjs"), seconds.to_string());
     let arguments = [script.as_os_str(), server.as_ref(), broadcast.as_ref(), seconds.as_ref()];
     serde_json::from_str(&run("node", arguments)).expect("the script prints JSON")
+}
+
+/// What pages are answered that publish the stream in a file: one of another port of this machine, one of a name that is pointed here, and
+/// the server's own.
+pub fn publish_from_pages(server: &Server, file: &OsStr) -> Value {
+    let (script, origin) = (script("foreign.mjs"), server.url(""));
+    serde_json::from_str(&run("node", [script.as_os_str(), origin.as_ref(), file])).expect("the script prints JSON")
 }
 
 fn script(name: &str) -> PathBuf {

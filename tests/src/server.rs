@@ -14,6 +14,9 @@ use crate::program::Record;
 use crate::turn::Turn;
 use crate::wait::{PATIENCE, until};
 
+/// What its configuration is called.
+const CONFIG: &str = "millrace.toml";
+
 /// A server at work. It is killed when it is dropped; [`stop`](Self::stop) asks it to end as an operator would.
 #[derive(Debug)]
 pub struct Server {
@@ -22,44 +25,59 @@ pub struct Server {
     record: Record,
     readers: Vec<JoinHandle<()>>,
     client: Client,
-    _folder: TempDir,
+    mode: &'static str,
+    folder: TempDir,
     // Last, so that the next test begins when all of this is gone.
     _turn: Turn,
 }
 
+/// The process, where it listens, and what reads its log.
+type Launched = (Child, String, Vec<JoinHandle<()>>);
+
 impl Server {
     /// `millrace serve` with this configuration.
     pub fn serve(config: &str) -> Self {
-        Self::start("serve", config, Command::new(Self::binary()), Turn::take())
+        Self::start("serve", config, None)
     }
 
     /// `millrace demo` with this configuration.
     pub fn demo(config: &str) -> Self {
-        Self::start("demo", config, Command::new(Self::binary()), Turn::take())
+        Self::start("demo", config, None)
     }
 
     /// `millrace serve` with no more than so many file descriptors.
     pub fn serve_with_descriptors(config: &str, descriptors: u32) -> Self {
-        let mut shell = Command::new("sh");
-        shell.args(["-c", &format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"")]).arg(Self::binary());
-        Self::start("serve", config, shell, Turn::take())
+        Self::start("serve", config, Some(descriptors))
     }
 
-    fn start(mode: &str, config: &str, mut command: Command, turn: Turn) -> Self {
+    fn start(mode: &'static str, config: &str, descriptors: Option<u32>) -> Self {
+        let turn = Turn::take();
         let folder = tempfile::tempdir().expect("a folder for the configuration");
-        let file = folder.path().join("millrace.toml");
-        std::fs::write(&file, config).expect("the configuration can be written");
-        command.args([mode, "--listen", "127.0.0.1:0", "--config"]).arg(&file);
+        std::fs::write(folder.path().join(CONFIG), config).expect("the configuration can be written");
+        let record = Record::default();
+        let command = match descriptors {
+            None => Command::new(Self::binary()),
+            Some(descriptors) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"")]).arg(Self::binary());
+                shell
+            }
+        };
+        let (child, origin, readers) = Self::launch(command, mode, &folder, "127.0.0.1:0", &record);
+        Self { child, origin, record, readers, client: Client::default(), mode, folder, _turn: turn }
+    }
+
+    fn launch(mut command: Command, mode: &str, folder: &TempDir, listen: &str, record: &Record) -> Launched {
+        command.args([mode, "--listen", listen, "--config"]).arg(folder.path().join(CONFIG));
         // What is set where the tests run is not what they are about.
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MILLRACE_")) {
             command.env_remove(name);
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the server can be started");
-        let record = Record::default();
         let (found, address) = mpsc::sync_channel(1);
         let see = move |line: &str| {
-            if let Some(at) = line.find("http://").or_else(|| line.find("https://")) {
+            if let Some(at) = ["http://", "https://"].iter().find_map(|scheme| line.find(scheme)) {
                 // Only the first is waited for.
                 let _ = found.try_send(line[at..].split(['/', '#']).take(3).collect::<Vec<_>>().join("/"));
             }
@@ -71,7 +89,25 @@ impl Server {
             let _ = child.kill();
             panic!("the server has not said where it listens:\n{}", record.text());
         };
-        Self { child, origin, record, readers: vec![out, err], client: Client::default(), _folder: folder, _turn: turn }
+        (child, origin, vec![out, err])
+    }
+
+    /// Ends it without a chance to say goodbye: SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("a child can be killed");
+        self.child.wait().expect("a child can be waited for");
+    }
+
+    /// Starts it again after [`kill`](Self::kill), at the same address, with the same configuration.
+    pub fn restart(&mut self) {
+        let address = self.address().to_owned();
+        (self.child, self.origin, self.readers) =
+            Self::launch(Command::new(Self::binary()), self.mode, &self.folder, &address, &self.record);
+    }
+
+    /// Sends SIGHUP.
+    pub fn hang_up(&self) {
+        self.signal("-HUP");
     }
 
     /// The binary that is tested: the one beside the test's own.
@@ -169,7 +205,11 @@ impl Server {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) {
-        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        self.signal("-TERM");
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status();
         assert!(sent.expect("there is a kill").success(), "the server is gone already:\n{}", self.log());
     }
 

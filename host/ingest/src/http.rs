@@ -23,14 +23,15 @@
 //!
 //! **The end.** A static MPD, playlists with `EXT-X-ENDLIST` for all that was sent, segments of the brand `lmsg` for all tracks, or
 //! `DELETE` of the publishing point or a manifest ends the broadcast. The end of an endless request, clean or not, and silence let it
-//! wait for the publisher's return, which begins a new epoch. `DELETE` of anything else does nothing: old segments go by themselves.
+//! wait for the publisher's return, which begins a new epoch; `DELETE` ends a broadcast that waits, whichever protocol its publisher
+//! used. `DELETE` of anything else does nothing: old segments go by themselves.
 //!
 //! **Changes.** Time that goes back in an endless request, or jumps ahead by more than 10 s, and another header begin a new epoch, of
 //! all tracks at once; requests that are open go on in it. A header between segments does so only over the connection that sent the
 //! last of them.
 
+mod access;
 mod arrivals;
-mod auth;
 mod manifest;
 mod naming;
 mod path;
@@ -53,14 +54,16 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use millrace_cmaf::{Header, Limits};
+use millrace_media::broadcast::State;
 use millrace_media::{BroadcastName, Bus};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::names::Names;
 use crate::pieces::Lengths;
+pub use access::{Access, Denied, Everybody};
 use arrivals::Arrivals;
-pub use auth::bears_token;
+pub use receive::MEDIA_TYPES;
 use refusal::Refusal;
 use session::{Claim, Declared, Session};
 use source::UploadId;
@@ -77,8 +80,8 @@ const OVERTAKEN_BY_THE_END: Duration = Duration::from_millis(250);
 /// What publishers may do.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What publishers must know. None lets everybody publish.
-    pub publish_token: Option<String>,
+    /// Who may publish.
+    pub access: Arc<dyn Access>,
     /// How long a publisher may send nothing. Has to be more than a segment lasts.
     pub idle_timeout: Duration,
     /// What a stream may declare.
@@ -90,10 +93,10 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// No token, 15 s of silence, the usual limits and lengths, manifests of 1 MiB.
+    /// Everybody may publish, 15 s of silence, the usual limits and lengths, manifests of 1 MiB.
     fn default() -> Self {
         Self {
-            publish_token: None,
+            access: Arc::new(Everybody),
             idle_timeout: Duration::from_secs(15),
             limits: Limits::default(),
             lengths: Lengths::default(),
@@ -109,7 +112,15 @@ pub struct Ingest {
     book: Mutex<Book>,
     arrivals: Arrivals,
     next_upload: AtomicU64,
-    requests: Mutex<JoinSet<()>>,
+    requests: Mutex<Requests>,
+}
+
+/// The requests that are being answered.
+#[derive(Default)]
+struct Requests {
+    tasks: JoinSet<()>,
+    /// The server stops: no request is taken any more.
+    stopped: bool,
 }
 
 #[derive(Default)]
@@ -139,9 +150,13 @@ impl Ingest {
         })
     }
 
-    /// Ends all that is being published, and the requests that publish it, because the server stops.
+    /// Ends all that is being published, because the server stops. Requests that are open, and those that still come, are answered 503.
     pub fn stop(&self) {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        {
+            let mut requests = self.requests();
+            requests.stopped = true;
+            requests.tasks.abort_all();
+        }
         let sessions: Vec<_> = self.book().sessions.values().cloned().collect();
         sessions.iter().for_each(|session| self.close(session, true));
     }
@@ -178,14 +193,26 @@ impl Ingest {
     async fn see_through(&self, request: impl Future<Output = Response> + Send + 'static) -> Response {
         let (give, answer) = oneshot::channel();
         {
-            let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-            while requests.try_join_next().is_some() {}
-            requests.spawn(async move {
+            let mut requests = self.requests();
+            if requests.stopped {
+                return Refusal::Stopping.into_response();
+            }
+            while requests.tasks.try_join_next().is_some() {}
+            requests.tasks.spawn(async move {
                 // Nobody may be there to be answered.
                 let _ = give.send(request.await);
             });
         }
-        answer.await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+        match answer.await {
+            Ok(answer) => answer,
+            Err(_) if self.requests().stopped => Refusal::Stopping.into_response(),
+            // The task has panicked, which is in the log.
+            Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the server failed: its log says more.\n").into_response(),
+        }
+    }
+
+    fn requests(&self) -> MutexGuard<'_, Requests> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -246,6 +273,19 @@ impl Ingest {
                 book.names.insert(session.name.clone(), names);
             }
             tracing::info!(broadcast = %session.name, finished, "no longer published");
+        }
+    }
+
+    /// Ends a broadcast that waits for its publisher's return.
+    fn end_waiting(&self, name: &BroadcastName) -> Result<(), Refusal> {
+        match self.bus.end_waiting(name) {
+            Some(State::Waiting { .. }) => {
+                self.book().names.remove(name);
+                tracing::info!(broadcast = %name, "ended while it waited for its publisher");
+                Ok(())
+            }
+            Some(State::Live) => Err(Refusal::Elsewhere(name.clone())),
+            Some(State::Ended { .. }) | None => Err(Refusal::NotPublished(name.clone())),
         }
     }
 

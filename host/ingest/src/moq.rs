@@ -62,6 +62,7 @@ use millrace_cmaf::Limits;
 use millrace_media::{BroadcastName, Bus};
 use moq_transport::session::Subscriber;
 
+pub use crate::grant::Grant;
 use crate::names::Names;
 use crate::pieces::Lengths;
 use refusal::Refusal;
@@ -95,37 +96,6 @@ impl Default for Settings {
             lengths: Lengths::default(),
             max_catalog: 1 << 20,
             max_broadcasts: 16,
-        }
-    }
-}
-
-/// What a session may publish.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Grant {
-    /// Nothing.
-    Nothing,
-    /// Broadcasts whose name begins with this path, whole elements of it; every one, where it is empty.
-    Below(String),
-}
-
-impl Grant {
-    fn allows(&self, name: &str) -> bool {
-        match self {
-            Self::Nothing => false,
-            Self::Below(path) if path.is_empty() => true,
-            Self::Below(path) => {
-                name.strip_prefix(path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            }
-        }
-    }
-}
-
-impl fmt::Display for Grant {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Nothing => f.write_str("the session may publish nothing"),
-            Self::Below(path) if path.is_empty() => f.write_str("the session may publish everything"),
-            Self::Below(path) => write!(f, "the session may publish {path} and what lies below it"),
         }
     }
 }
@@ -241,20 +211,5 @@ impl Drop for Published {
         book.names.insert(self.source.name.clone(), names);
         metrics::gauge!("millrace_ingest_publishers", "protocol" => PROTOCOL).set(book.sources.len() as f64);
         tracing::info!(broadcast = %self.source.name, "no longer published");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_grant_is_of_whole_elements() {
-        let grant = Grant::Below("live/me".to_owned());
-        for (name, allowed) in [("live/me", true), ("live/me/too", true), ("live/meme", false), ("live", false)] {
-            assert_eq!(grant.allows(name), allowed, "{name}");
-        }
-        assert!(Grant::Below(String::new()).allows("anything"));
-        assert!(!Grant::Nothing.allows("live/me"));
     }
 }

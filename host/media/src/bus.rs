@@ -209,6 +209,20 @@ impl Bus {
         Ok(Publisher::new(broadcast))
     }
 
+    /// Ends a broadcast that waits for its publisher's return. Gives the state that it was in: only one that was
+    /// [waiting](State::Waiting) has been ended. None where there is no such broadcast.
+    pub fn end_waiting(&self, name: &BroadcastName) -> Option<State> {
+        let now = self.0.clock.now().monotonic;
+        // Publishers return under the same lock.
+        let broadcasts = lock(&self.0.broadcasts);
+        let broadcast = broadcasts.get(name)?;
+        let state = broadcast.state();
+        if let State::Waiting { .. } = state {
+            broadcast.end(now);
+        }
+        Some(state)
+    }
+
     /// A broadcast, also one that has ended a short while ago.
     pub fn broadcast(&self, name: &BroadcastName) -> Option<Broadcast> {
         lock(&self.0.broadcasts).get(name).cloned()

@@ -135,6 +135,36 @@ impl Certificates {
     }
 }
 
+impl Certificates {
+    /// Reads the files again, whether they seem to have changed or not. True where the certificate is another than before; one that was
+    /// made here stays.
+    ///
+    /// # Errors
+    /// Where a file cannot be read, has not in it what it should have, or the two do not go together; the one there was stays.
+    pub fn reload(&self) -> Result<bool, CertificateError> {
+        let files = match &self.0.read().unwrap_or_else(PoisonError::into_inner).origin {
+            Origin::Made { .. } => return Ok(false),
+            Origin::Files { cert, key, .. } => [cert.clone(), key.clone()],
+        };
+        // Clients are not kept waiting while the disk is.
+        let [cert, key] = &files;
+        let found = [&**cert, &**key].map(changed);
+        let read = read(cert, key)?;
+        let mut state = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Origin::Files { changed, .. } = &mut state.origin {
+            *changed = found;
+        }
+        let is_new = state.current.cert != read.cert;
+        state.current = Arc::new(read);
+        Ok(is_new)
+    }
+
+    /// True of two handles to one certificate.
+    pub fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
 impl fmt::Debug for Certificates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -276,6 +306,33 @@ mod tests {
         let error = certificates.refresh(now).unwrap_err();
         assert!(error.to_string().contains("cert.pem has no certificate in it"), "{error}");
         assert_eq!(shown(&certificates), second, "the one there was stays");
+    }
+
+    #[test]
+    fn files_are_read_again_whenever_that_is_asked_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let (cert, key) = (directory.path().join("cert.pem"), directory.path().join("key.pem"));
+        write_pair(directory.path());
+        let certificates = Certificates::from_files(&cert, &key).unwrap();
+        let first = shown(&certificates);
+        let modified = |path: &Path| std::fs::metadata(path).unwrap().modified().unwrap();
+        let times = [&cert, &key].map(|path| modified(path));
+        assert!(!certificates.reload().unwrap(), "it is the same");
+        write_pair(directory.path());
+        for (path, time) in [&cert, &key].into_iter().zip(times) {
+            std::fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+        }
+        assert!(!certificates.refresh(SystemTime::now()).unwrap(), "their times tell nothing");
+        assert!(certificates.reload().unwrap());
+        let second = shown(&certificates);
+        assert_ne!(second, first);
+        std::fs::remove_file(&key).unwrap();
+        assert!(certificates.reload().unwrap_err().to_string().contains("key.pem cannot be read"));
+        assert_eq!(shown(&certificates), second, "the one there was stays");
+        let made = Certificates::development(names(), SystemTime::now()).unwrap();
+        let hash = made.hash();
+        assert!(!made.reload().unwrap());
+        assert_eq!(made.hash(), hash, "whoever knows its hash can use it on");
     }
 
     #[test]

@@ -154,7 +154,9 @@ impl Client {
                 Stack::Transport { session: Box::new(session), publisher, subscriber }
             }
         };
-        Ok(Session { remote: canonical(remote), address: Address::of(url), protocol, origin: None, stack, transport })
+        let authority = (!is_raw).then(|| url.authority().to_owned());
+        let (remote, address) = (canonical(remote), Address::of(url));
+        Ok(Session { remote, address, protocol, authority, origin: None, stack, transport })
     }
 
     /// A connection with the first of a host's addresses that answers.

@@ -152,7 +152,7 @@ async fn set_up(incoming: quinn::Incoming, limits: Limits) -> Result<Session, Ac
     let remote = canonical(connection.remote_address());
     let alpn = connection.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok()?.protocol);
     let alpn = alpn.as_deref().and_then(|name| std::str::from_utf8(name).ok()).unwrap_or_default();
-    let (protocol, address, origin, transport) = if alpn == web_transport_quinn::ALPN {
+    let (protocol, address, authority, origin, transport) = if alpn == web_transport_quinn::ALPN {
         let request = web_transport_quinn::Request::accept(connection).await?;
         let Some(protocol) = negotiate::choose(request.protocols.iter().map(String::as_str)) else {
             let (offered, connection) = (request.protocols.clone(), request.conn().clone());
@@ -162,20 +162,21 @@ async fn set_up(incoming: quinn::Incoming, limits: Limits) -> Result<Session, Ac
             return Err(AcceptError::Unknown { offered });
         };
         let address = Address::of(&request.url);
+        let authority = Some(request.url.authority().to_owned());
         // One that is not text is somebody's all the same.
         let origin =
             request.headers.get("origin").map(|origin| String::from_utf8_lossy(origin.as_bytes()).into_owned());
         let response = ConnectResponse::OK.with_protocol(protocol.name());
-        (protocol, address, origin, request.respond(response).await?)
+        (protocol, address, authority, origin, request.respond(response).await?)
     } else {
         let protocol = Protocol::of(alpn).ok_or_else(|| AcceptError::Unknown { offered: vec![alpn.to_owned()] })?;
-        (protocol, Address::default(), None, web_transport_quinn::Session::raw(connection))
+        (protocol, Address::default(), None, None, web_transport_quinn::Session::raw(connection))
     };
     let (address, stack) = match protocol {
         Protocol::Net(_) => (address, Stack::Net(transport.clone())),
         Protocol::Transport => accept_transport(transport.clone(), address, protocol, limits).await?,
     };
-    Ok(Session { remote, address, protocol, origin, stack, transport })
+    Ok(Session { remote, address, protocol, authority, origin, stack, transport })
 }
 
 async fn accept_transport(

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use moq_transport::session as ietf;
+use web_transport_quinn::{SessionError, WebTransportError};
 
 use crate::negotiate::Protocol;
 
@@ -45,6 +46,8 @@ pub struct Session {
     pub address: Address,
     /// What is spoken.
     pub protocol: Protocol,
+    /// Host and port that a WebTransport request is addressed to (`:authority`); none over raw QUIC.
+    pub authority: Option<String>,
     /// The origin of the page that a browser says is behind it (RFC 6454, 7); none of a client that is no browser.
     pub origin: Option<String>,
     /// Who speaks it.
@@ -60,6 +63,19 @@ impl Session {
     /// Ends it before anything is said in it, because the other side may not have it.
     pub fn refuse(self, reason: &str) {
         self.transport.close(UNAUTHORIZED, reason.as_bytes());
+    }
+
+    /// What tells, once it has ended, whether the other side has refused it: UNAUTHORIZED.
+    pub fn refusal(&self) -> impl Fn() -> bool + Send + use<> {
+        let transport = self.transport.clone();
+        move || match transport.close_reason() {
+            Some(SessionError::WebTransportError(WebTransportError::Closed(code, _))) => code == UNAUTHORIZED,
+            // As raw QUIC has it.
+            Some(SessionError::ConnectionError(quinn::ConnectionError::ApplicationClosed(close))) => {
+                close.error_code == UNAUTHORIZED.into()
+            }
+            _ => false,
+        }
     }
 
     /// What ends it once it is under way, because the other side does what it may not.

@@ -1,10 +1,12 @@
-//! The API: what is live, what works on it, and the ladders, which can be changed. `openapi.json` describes it.
+//! The API: what is live, what works on it, and the ladders, which can be changed. `openapi.json` describes it, and everything else that the
+//! server answers over HTTP.
 
-mod access;
 mod body;
 mod broadcasts;
+mod guard;
 mod ladders;
 mod moq;
+mod others;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -23,10 +25,9 @@ use utoipa::openapi::{Components, Info, License, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use access::{Guard, guard};
-pub(crate) use access::{Reach, is_loopback};
-
-use crate::config::Token;
+use self::guard::guard;
+use crate::access::Operators;
+pub(crate) use crate::access::Reach;
 use crate::ladders::Ladders;
 use crate::moq::Status;
 
@@ -43,16 +44,16 @@ pub(crate) struct Shared {
     pub(crate) moq: Option<Arc<Status>>,
 }
 
-/// The routes, for listeners that can be reached so far. Without a token, what is not for viewers is for this machine alone.
-pub(crate) fn router(shared: Shared, token: Option<Token>, reach: Reach) -> Router {
-    let (router, description) = described(Guard { token, reach });
+/// The routes. What is not for viewers is for operators alone.
+pub(crate) fn router(shared: Shared, operators: Operators) -> Router {
+    let (router, description) = described(operators);
     let description = Arc::new(description);
     let describe = move || async move { answer(description.as_ref().clone()) };
     router.route(&format!("{PREFIX}/openapi.json"), get(describe)).with_state(shared)
 }
 
 /// Every route and its description, from one place.
-fn described(asked: Guard) -> (Router<Shared>, OpenApi) {
+fn described(operators: Operators) -> (Router<Shared>, OpenApi) {
     let guarded = OpenApiRouter::new()
         .routes(routes!(transcoders::list))
         .routes(routes!(moq::relays))
@@ -61,7 +62,7 @@ fn described(asked: Guard) -> (Router<Shared>, OpenApi) {
         .routes(routes!(ladders::add_rendition))
         .routes(routes!(ladders::remove_rendition))
         .layer(DefaultBodyLimit::max(body::MAX_BODY))
-        .route_layer(middleware::from_fn_with_state(asked, guard));
+        .route_layer(middleware::from_fn_with_state(operators, guard));
     let open = OpenApiRouter::new().routes(routes!(broadcasts::list)).routes(routes!(moq::show));
     OpenApiRouter::with_openapi(description()).nest(PREFIX, open.merge(guarded)).split_for_parts()
 }
@@ -70,8 +71,9 @@ fn described(asked: Guard) -> (Router<Shared>, OpenApi) {
 fn description() -> OpenApi {
     let mut info = Info::new("Millrace", env!("CARGO_PKG_VERSION"));
     info.description = Some(
-        "What is live, and where Media over QUIC is spoken, is open to every viewer. The rest asks for the token of `[api]` or, where none is configured, for a client on \
-         the server's own machine."
+        "What is live, HLS, and where Media over QUIC is spoken, is open to every viewer. The rest of the API asks for the token of `[api]`, and \
+         publishing for the token or a JSON Web Token of `[ingest]`. Where none is configured, both are for clients on the server's own machine, and \
+         for no pages of other origins. A broadcast's name has slashes in it, which stand in paths as they are."
             .into(),
     );
     info.license = Some(License::new(env!("CARGO_PKG_LICENSE")));
@@ -80,7 +82,10 @@ fn description() -> OpenApi {
     );
     let mut components = Components::new();
     components.add_security_scheme("token", token);
-    OpenApiBuilder::new().info(info).components(Some(components)).build()
+    let publish = "`publish_token` of `[ingest]`, or a JSON Web Token that is signed for its `jwt_key`";
+    let publish = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(publish)).build();
+    components.add_security_scheme(others::PUBLISH, SecurityScheme::Http(publish));
+    OpenApiBuilder::new().info(info).components(Some(components)).paths(others::paths()).build()
 }
 
 /// JSON that is true now and not later.

@@ -7,6 +7,7 @@ use anyhow::Context;
 use millrace_moq::Certificates;
 
 use crate::config::{Config, Tls};
+use crate::reload::{Outcome, Reload};
 
 /// How often they are looked at: files may have changed, and one that was made here may be due.
 const LOOK: Duration = Duration::from_secs(10);
@@ -34,6 +35,21 @@ impl Shown {
             (None, None) => Some(Certificates::development(names(config), SystemTime::now())?),
         };
         Ok(Self { http, moq })
+    }
+
+    /// Has those that come from files read again on SIGHUP.
+    pub(crate) fn reload_with(&self, reload: &mut Reload) {
+        let from_files =
+            |certificates: &Option<Certificates>| certificates.clone().filter(|known| known.hash().is_none());
+        let mut add = |what, certificates: Certificates| {
+            reload.add(what, move || Ok(if certificates.reload()? { Outcome::Changed } else { Outcome::Same }));
+        };
+        if let Some(http) = from_files(&self.http) {
+            add("the certificate of [http.tls]", http);
+        }
+        if let Some(moq) = from_files(&self.moq).filter(|moq| !self.http.as_ref().is_some_and(|http| http.is(moq))) {
+            add("the certificate of [moq.tls]", moq);
+        }
     }
 
     /// Exchanges them where that is due, for ever. Whoever runs it ends it by dropping the future.

@@ -49,7 +49,11 @@ Examples:
       Publishes what ffmpeg encodes, a picture at a time.
 
   millrace publish film.mp4 'https://relay.example/anon?jwt=JWT' --name me
-      Publishes to a relay, below the root that its path names.";
+      Publishes to a relay, below the root that its path names.
+
+Without --retry it ends with an error as soon as the session is lost: a server that answers nothing for 10 s is gone. With --retry the input
+is read on meanwhile, so that a pipe is not held up and a file plays on: what is read while there is no session is lost, and the server gets
+the broadcast again from its newest keyframe. Where the input ends meanwhile, that is an error. A wrong token is never tried again.";
 
 const SUBSCRIBE: &str = "\
 The largest picture and the first sound are written, as one fragmented MP4 with a track of each; --track writes one alone. It begins with
@@ -63,14 +67,20 @@ Examples:
       Records a minute.
 
   millrace subscribe http://127.0.0.1:8080/live/demo --video 480p > 480p.mp4
-      Writes one rung, with the sound.";
+      Writes one rung, with the sound.
+
+Without --retry it ends with an error as soon as the session is lost: a server that answers nothing for 10 s is gone. With --retry the same
+MP4 goes on from the newest keyframe, with a gap in its times; where times have begun anew, they are moved on by whole seconds. It ends with
+an error where the broadcast comes back with other tracks, codecs or sizes, which cannot follow in the same file. A broadcast that has ended
+is not waited for.";
 
 /// What the binary can do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve what publishers push
     #[command(
-        after_help = "Without --config: the defaults, on http://127.0.0.1:8080. SIGTERM ends playlists and stops."
+        after_help = "Without --config: the defaults, on http://127.0.0.1:8080. SIGTERM ends playlists and stops. SIGHUP reads certificates and \
+                      `jwt_key` again; what cannot be read stays as it was."
     )]
     Serve(ServeArgs),
     /// Serve, with a live test stream: a moving picture with a clock, and a tone
@@ -172,7 +182,7 @@ fn summary(config: &Config, overlay: &Overlay, notes: &[String]) -> String {
     let token = |asks: bool| if asks { "with a token" } else { "without a token, from this machine" };
     // Writing to a string does not fail.
     let _ = writeln!(text, "  listens on  {}", listen.join(", "));
-    let _ = writeln!(text, "  publishing  {}", token(config.ingest.publish_token.is_some()));
+    let _ = writeln!(text, "  publishing  {}", publishing(config));
     let _ = writeln!(text, "  MoQ         {}", moq(config));
     for relay in config.moq.relays.iter().filter(|_| config.moq.enabled) {
         let _ = writeln!(text, "  relay       {}", relay.url);
@@ -200,21 +210,25 @@ fn summary(config: &Config, overlay: &Overlay, notes: &[String]) -> String {
     text
 }
 
-/// Where Media over QUIC is spoken, who may publish over it, and with which certificate.
+/// Where Media over QUIC is spoken, and with which certificate.
 fn moq(config: &Config) -> String {
     let listen: Vec<String> = config.moq_listen().iter().map(|address| format!("udp://{address}")).collect();
     if listen.is_empty() {
         return "not spoken".into();
     }
-    let publishing = match (&config.ingest.publish_token, &config.ingest.jwt_key) {
-        (Some(_), Some(_)) => "publishing with a token or a JWT",
-        (Some(_), None) => "publishing with a token",
-        (None, Some(_)) => "publishing with a JWT",
-        (None, None) => "publishing without a token, from this machine",
-    };
     let tls = config.moq.tls.as_ref().or(config.http.tls.as_ref());
     let certificate = tls.map_or("made at the start".into(), |tls| format!("from {}", tls.cert.display()));
-    format!("{}; {publishing}; certificate {certificate}", listen.join(", "))
+    format!("{}; certificate {certificate}", listen.join(", "))
+}
+
+/// Who may publish, over every protocol.
+fn publishing(config: &Config) -> &'static str {
+    match (&config.ingest.publish_token, &config.ingest.jwt_key) {
+        (Some(_), Some(_)) => "with a token or a JWT",
+        (Some(_), None) => "with a token",
+        (None, Some(_)) => "with a JWT",
+        (None, None) => "without a token, from this machine",
+    }
 }
 
 /// The variables of this process that are text.
@@ -247,7 +261,7 @@ mod tests {
         assert_eq!(
             verdict.text,
             "OK\n  listens on  http://127.0.0.1:9000\n  publishing  without a token, from this machine\n  \
-             MoQ         udp://127.0.0.1:9000; publishing without a token, from this machine; certificate made at the start\n  \
+             MoQ         udp://127.0.0.1:9000; certificate made at the start\n  \
              API         without a token, from this machine\n  \
              ladder      ladder-1: 240p for **\n  plugin      ladder (comes with Millrace)"
         );
@@ -263,7 +277,7 @@ mod tests {
         };
         assert_eq!(line("[moq]\nenabled = false\n[[moq.relay]]\nurl = \"https://a/\"\n"), ["MoQ         not spoken"]);
         let content = "[moq]\nlisten = \"[::]:443\"\n[ingest]\npublish_token = \"correct-horse\"\n[[moq.relay]]\nurl = \"https://a/?jwt=x\"\n";
-        let expected = "MoQ         udp://[::]:443; publishing with a token; certificate made at the start";
+        let expected = "MoQ         udp://[::]:443; certificate made at the start";
         assert_eq!(line(content), [expected, "relay       https://a/"]);
     }
 

@@ -1,5 +1,6 @@
 //! The `millrace` server: configuration, command line, and the wiring of protocols to the bus.
 
+mod access;
 mod api;
 mod certificates;
 pub mod cli;
@@ -12,6 +13,7 @@ mod moq;
 mod pages;
 pub mod pipe;
 mod plugins;
+mod reload;
 mod run;
 mod settings;
 mod telemetry;

@@ -1,9 +1,7 @@
 //! Media over QUIC: the endpoints, the sessions of clients, and those with relays.
 
-mod backoff;
+pub(crate) mod backoff;
 pub(crate) mod dial;
-mod door;
-mod jwt;
 mod relay;
 mod session;
 mod status;
@@ -23,10 +21,10 @@ use millrace_supervise::restart;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use self::door::Door;
 pub(crate) use self::relay::State as RelayState;
 use self::session::Shared;
 pub(crate) use self::status::{Status, router};
+use crate::access::Publishers;
 use crate::config::Config;
 use crate::settings;
 
@@ -34,10 +32,12 @@ use crate::settings;
 pub(crate) struct Listeners {
     endpoints: Vec<Endpoint>,
     certificates: Certificates,
+    /// The ports of the server's own pages.
+    pages: Vec<u16>,
 }
 
 impl Listeners {
-    /// Binds every address: those of the configuration, or those that HTTP is spoken on. Must be called within a Tokio runtime.
+    /// Binds every address: those of the configuration, or those that HTTP is spoken on, which are `http`. Must be called within a Tokio runtime.
     ///
     /// # Errors
     /// Where one cannot be bound.
@@ -62,15 +62,15 @@ impl Listeners {
                 })
                 .collect::<anyhow::Result<_>>()?,
         };
-        Ok(Self { endpoints, certificates: certificates.clone() })
+        let pages = http.iter().map(SocketAddr::port).collect();
+        Ok(Self { endpoints, certificates: certificates.clone(), pages })
     }
 
     /// Serves until it is stopped. Must be called within a Tokio runtime.
     ///
     /// # Errors
-    /// Where the key of publishers' tokens cannot be read, or the system does not say where it listens.
-    pub(crate) fn serve(self, config: &Config, bus: &Bus) -> anyhow::Result<Serving> {
-        let door = Door::new(&config.ingest)?;
+    /// Where the system does not say where it listens.
+    pub(crate) fn serve(self, config: &Config, bus: &Bus, publishers: Arc<Publishers>) -> anyhow::Result<Serving> {
         let deliver = Moq::new(bus.clone(), settings::moq_deliver(config));
         let ingest = Ingest::new(bus.clone(), settings::moq_ingest(config));
         let limits = settings::moq_limits(config);
@@ -90,7 +90,7 @@ impl Listeners {
         }
         let endpoints: Vec<_> = self.endpoints.into_iter().map(Arc::new).collect();
         let setup_timeout = limits.setup_timeout;
-        let shared = Arc::new(Shared { deliver, ingest: ingest.clone(), door, setup_timeout });
+        let shared = Arc::new(Shared { deliver, ingest: ingest.clone(), publishers, pages: self.pages, setup_timeout });
         for endpoint in &endpoints {
             let (endpoint, shared) = (endpoint.clone(), shared.clone());
             tasks.spawn(restart("accepting Media over QUIC", move || accept(endpoint.clone(), shared.clone())));

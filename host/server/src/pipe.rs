@@ -10,10 +10,15 @@ mod mux;
 mod pace;
 mod progress;
 mod publish;
+mod recording;
+mod retry;
 mod server;
 mod subscribe;
+mod timeline;
+mod uplink;
 
 pub use publish::{PublishArgs, publish};
+pub use retry::RetryArgs;
 pub use server::ServerArgs;
 pub use subscribe::{SubscribeArgs, subscribe};
 
@@ -35,3 +40,6 @@ fn stream(standard: impl AsFd) -> std::io::Result<tokio::fs::File> {
     let owned = standard.as_fd().try_clone_to_owned()?;
     Ok(std::fs::File::from(owned).into())
 }
+
+#[cfg(test)]
+pub(crate) use mux::tests::film;

@@ -14,12 +14,14 @@ use millrace_transcode::Runner;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
+use crate::access::{Local, Operators, Publishers};
 use crate::certificates::Shown;
 use crate::cli::Mode;
 use crate::config::{Config, Overlay};
 use crate::demo::{self, Demo};
 use crate::ladders::Ladders;
 use crate::listen::{self, Listeners};
+use crate::reload::Reload;
 use crate::{api, moq, pages, plugins, settings, telemetry, upkeep};
 
 /// How long players have, once playlists have ended, to see that and to fetch what they lack of the last segment.
@@ -27,13 +29,13 @@ const LAST_LOOK: Duration = Duration::from_secs(1);
 /// How long transcoders may take to finish, and then how long answers under way may take, when the server stops.
 const LAST_MOMENTS: Duration = Duration::from_secs(5);
 
-/// Runs the server until it is told to stop, by SIGTERM or SIGINT: then broadcasts end in order, and players are told. `overlay` is what
-/// the API has changed before.
+/// Runs the server until it is told to stop, by SIGTERM or SIGINT: then broadcasts end in order, and players are told. SIGHUP has it read
+/// certificates and keys again. `overlay` is what the API has changed before.
 ///
 /// # Errors
-/// Where an address cannot be listened on, a plugin cannot be loaded, or a certificate cannot be read.
+/// Where an address cannot be listened on, a plugin cannot be loaded, or a certificate or a key cannot be read.
 pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result<()> {
-    let mut stop = StopSignals::new()?;
+    let (mut stop, mut reload) = (StopSignals::new()?, Reload::new()?);
     listen::raise_descriptors();
     // Addresses first: the commonest reason that a server cannot start.
     let shown = Shown::of(&config)?;
@@ -42,6 +44,13 @@ pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result
         Some(certificates) => Some(moq::Listeners::bind(&config, certificates, &listeners.addresses()?)?),
         None => None,
     };
+    let local = Arc::new(Local::new(&config));
+    let publishers = Arc::new(Publishers::new(&config, local.clone())?);
+    shown.reload_with(&mut reload);
+    if config.ingest.jwt_key.is_some() {
+        let publishers = publishers.clone();
+        reload.add("`jwt_key` of [ingest]", move || Ok(publishers.reload()?));
+    }
     let telemetry = telemetry::install()?;
     millrace_supervise::report_panics();
     let bus = Bus::new(settings::bus(&config), Arc::new(Clock::system()));
@@ -50,8 +59,8 @@ pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result
     let runner = Arc::new(Runner::start_within(&bus, factories, ladders, settings::decoding(&config)));
     let ladders = Arc::new(Ladders::new(&config, overlay, runner.clone()));
     let hls = Hls::new(bus.clone(), settings::hls(&config));
-    let ingest = Ingest::new(bus.clone(), settings::ingest(&config));
-    let moq = moq.map(|moq| moq.serve(&config, &bus)).transpose()?;
+    let ingest = Ingest::new(bus.clone(), settings::ingest(&config, publishers.clone()));
+    let moq = moq.map(|moq| moq.serve(&config, &bus, publishers)).transpose()?;
     let status = moq.as_ref().map(|moq| moq.status().clone());
     let ports = status.as_ref().map(|status| status.ports.clone()).unwrap_or_default();
     let shared = api::Shared { bus: bus.clone(), hls: hls.clone(), ladders, moq: status.clone() };
@@ -61,12 +70,14 @@ pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result
         .merge(telemetry::router(telemetry.clone(), bus.clone()))
         .merge(moq::router(status))
         .merge(pages::router(&ports));
-    let app = |reach| app.clone().merge(api::router(shared.clone(), config.api.token.clone(), reach));
+    let operators = |reach| Operators { token: config.api.token.clone(), reach, local: local.clone() };
+    let app = |reach| app.clone().merge(api::router(shared.clone(), operators(reach)));
     let mut tasks = JoinSet::new();
     let (kept, watching, counted) = (bus.clone(), ingest.clone(), telemetry.clone());
     tasks.spawn(restart("upkeep", move || upkeep::run(kept.clone(), counted.clone())));
     tasks.spawn(restart("watching publishers", move || watching.clone().watch()));
     tasks.spawn(restart("keeping certificates", move || shown.clone().keep()));
+    tasks.spawn(reload.keep());
     let demo = match mode {
         Mode::Demo => Some(Demo::start(&bus).context("the demo source cannot start")?),
         Mode::Serve => None,

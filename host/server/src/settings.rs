@@ -41,9 +41,9 @@ pub(crate) fn hls(config: &Config) -> hls::Settings {
     }
 }
 
-pub(crate) fn ingest(config: &Config) -> http::Settings {
+pub(crate) fn ingest(config: &Config, access: Arc<dyn http::Access>) -> http::Settings {
     http::Settings {
-        publish_token: config.ingest.publish_token.as_ref().map(|token| token.expose().to_owned()),
+        access,
         idle_timeout: config.ingest.idle_timeout,
         limits: limits(config),
         lengths: lengths(config),

@@ -12,7 +12,6 @@ use bytes::BytesMut;
 use futures::StreamExt;
 
 use super::Ingest;
-use super::auth;
 use super::manifest::{Mpd, Playlist};
 use super::path::{Class, Target};
 use super::refusal::Refusal;
@@ -46,12 +45,12 @@ fn answer(path: &str, result: Result<(), Refusal>) -> Response {
 }
 
 fn target(ingest: &Ingest, path: &str, parts: &Parts) -> Result<Target, Refusal> {
-    if let Some(token) = &ingest.settings.publish_token
-        && !auth::may_publish(parts, token)
-    {
-        return Err(Refusal::Token);
+    let grant = ingest.settings.access.grant(parts)?;
+    let target = Target::parse(path)?;
+    if !grant.allows(target.broadcast.as_str()) {
+        return Err(Refusal::Grant { name: target.broadcast, grant });
     }
-    Ok(Target::parse(path)?)
+    Ok(target)
 }
 
 fn peer(parts: &Parts) -> Peer {
@@ -79,23 +78,24 @@ async fn take(ingest: &Arc<Ingest>, path: &str, parts: &Parts, body: Body) -> Re
     }
 }
 
-/// What encoders call the three things that may be sent; and what programs that do not know say.
+/// The media types that a request may name: what encoders call streams and manifests, and what programs say that do not know. A request
+/// may also name none.
+pub const MEDIA_TYPES: [&str; 11] = [
+    "video/mp4",
+    "audio/mp4",
+    "application/mp4",
+    "video/iso.segment",
+    "application/octet-stream",
+    "application/dash+xml",
+    "application/xml",
+    "text/xml",
+    "application/vnd.apple.mpegurl",
+    "application/x-mpegurl",
+    "audio/mpegurl",
+];
+
 fn is_taken(media_type: &str) -> bool {
-    const TAKEN: [&str; 12] = [
-        "",
-        "video/mp4",
-        "audio/mp4",
-        "application/mp4",
-        "video/iso.segment",
-        "application/octet-stream",
-        "application/dash+xml",
-        "application/xml",
-        "text/xml",
-        "application/vnd.apple.mpegurl",
-        "application/x-mpegurl",
-        "audio/mpegurl",
-    ];
-    TAKEN.contains(&media_type)
+    media_type.is_empty() || MEDIA_TYPES.contains(&media_type)
 }
 
 async fn take_manifest(ingest: &Arc<Ingest>, target: &Target, peer: &Peer, body: Body) -> Result<(), Refusal> {
@@ -139,7 +139,11 @@ async fn end(ingest: &Arc<Ingest>, path: &str, parts: &Parts) -> Result<(), Refu
     if !matches!(target.class, Class::Point | Class::Mpd | Class::Playlist) {
         return Ok(());
     }
-    let session = ingest.session(&target.broadcast).ok_or(Refusal::NotPublished(target.broadcast))?;
-    ingest.finish(&session).await;
-    Ok(())
+    match ingest.session(&target.broadcast) {
+        Some(session) => {
+            ingest.finish(&session).await;
+            Ok(())
+        }
+        None => ingest.end_waiting(&target.broadcast),
+    }
 }

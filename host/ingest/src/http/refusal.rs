@@ -9,19 +9,28 @@ use millrace_media::BroadcastName;
 use millrace_media::broadcast::TrackError;
 use millrace_media::bus::PublishError;
 
+use super::access::Denied;
 use super::manifest::ManifestError;
 use super::path::PathError;
+use crate::Grant;
 use crate::pieces::PieceError;
+
+/// When a publisher is told to come back to a server that stops: a restart takes about as long.
+const RESTART: Duration = Duration::from_secs(5);
 
 /// Why a request was not taken.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
-    #[error("publishing needs the token: send it as \"Authorization: Bearer …\", or in the query as ?token=…")]
-    Token,
+    #[error("{0}")]
+    Denied(#[from] Denied),
+    #[error("{name} may not be published here: {grant}")]
+    Grant { name: BroadcastName, grant: Grant },
     #[error("{0}")]
     Path(#[from] PathError),
     #[error("nobody publishes {0}: there is nothing to end")]
     NotPublished(BroadcastName),
+    #[error("{0} is being published, but not over HTTP: its publisher has to end it")]
+    Elsewhere(BroadcastName),
     #[error("nothing came for {} s: send media, or end the request", .0.as_secs_f32())]
     Silent(Duration),
     #[error("{name} has a publisher: {why}; use another name, or try again once that one is silent for {} s", .idle.as_secs_f32())]
@@ -53,16 +62,18 @@ pub(super) enum Refusal {
     Body(#[source] axum::Error),
     #[error("{0} has been ended while this request was open: begin again with the header")]
     Over(BroadcastName),
+    #[error("the server stops: send the stream again, from its header, once the server is back")]
+    Stopping,
 }
 
 impl Refusal {
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::Token | Self::Path(_) => StatusCode::FORBIDDEN,
+            Self::Denied(_) | Self::Grant { .. } | Self::Path(_) => StatusCode::FORBIDDEN,
             Self::NotPublished(_) => StatusCode::NOT_FOUND,
             Self::Silent(_) => StatusCode::REQUEST_TIMEOUT,
-            Self::Taken { .. } | Self::Over(_) => StatusCode::CONFLICT,
-            Self::Publish(PublishError::TooMany(_)) | Self::Track(TrackError::TooMany(_)) => {
+            Self::Taken { .. } | Self::Elsewhere(_) | Self::Over(_) => StatusCode::CONFLICT,
+            Self::Publish(PublishError::TooMany(_)) | Self::Track(TrackError::TooMany(_)) | Self::Stopping => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Publish(_) | Self::Track(_) => StatusCode::CONFLICT,
@@ -97,9 +108,13 @@ fn of_read_error(error: &ReadError) -> StatusCode {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = (self.status(), format!("{self}.\n")).into_response();
-        if let Self::Taken { idle, .. } = self {
-            let seconds = HeaderValue::from(idle.as_secs().max(1));
-            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        let wait = match self {
+            Self::Taken { idle, .. } => Some(idle),
+            Self::Stopping => Some(RESTART),
+            _ => None,
+        };
+        if let Some(wait) = wait {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
         }
         response
     }

@@ -1,9 +1,13 @@
 //! What cannot be taken is answered with a status and a sentence, and a healthy stream beside it loses nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::request::Parts;
 use millrace_cmaf::Limits;
-use millrace_ingest::http::Settings;
+use millrace_ingest::Grant;
+use millrace_ingest::http::{Access, Denied, Settings};
+use millrace_media::BroadcastName;
 use millrace_media::broadcast::State;
 
 use crate::stage::{self, ENDLESS, Stage};
@@ -74,23 +78,81 @@ async fn bad_input_harms_nobody_else() {
     stage::same(&stage::sound(&broadcast, "audio").1, &file, "a");
 }
 
-#[tokio::test]
-async fn publishing_needs_the_token() {
-    let publish_token = Some("s3cret".to_owned());
-    let stage = Stage::with(Settings { publish_token, ..Settings::default() }).await;
-    let (header, _) = stage::one_second();
-    refused(&stage, "live/me/stream.mp4", &header, 403, "Bearer").await;
-    refused(&stage, "live/me/stream.mp4?token=wrong", &header, 403, "Bearer").await;
-    let (status, _) = stage.request("DELETE /ingest/live/me HTTP/1.1", b"").await;
-    assert_eq!(status, 403);
-    assert!(stage.bus.broadcasts().is_empty());
+/// Lets whoever knows the word publish below `live/me`.
+#[derive(Debug)]
+struct ByWord;
 
-    let file = stage::file("aac");
-    stage.push_all(&format!("-i {file}"), ENDLESS, "live/query/stream.mp4?token=s3cret").await;
-    stage.broadcast("live/query").await;
-    let bearer = "PUT /ingest/live/header/stream.mp4 HTTP/1.1\r\nAuthorization: Bearer s3cret";
-    assert_eq!(stage.request(bearer, &header).await.0, 200);
-    stage.broadcast("live/header").await;
+impl Access for ByWord {
+    fn grant(&self, request: &Parts) -> Result<Grant, Denied> {
+        let is_known = request.uri.query() == Some("word");
+        if is_known { Ok(Grant::Below("live/me".into())) } else { Err(Denied("say the word".into())) }
+    }
+}
+
+#[tokio::test]
+async fn nobody_publishes_or_ends_what_is_not_granted() {
+    let stage = Stage::with(Settings { access: Arc::new(ByWord), ..Settings::default() }).await;
+    let (header, _) = stage::one_second();
+    refused(&stage, "live/me/stream.mp4", &header, 403, "say the word").await;
+    refused(&stage, "live/you/stream.mp4?word", &header, 403, "may publish live/me and what lies below it").await;
+    assert!(stage.bus.broadcasts().is_empty());
+    for path in ["live/me/stream.mp4?word", "live/me/too/stream.mp4?word"] {
+        assert_eq!(stage.put(path, &header).await.0, 200, "{path}");
+    }
+    let broadcast = stage.broadcast("live/me").await;
+    for path in ["live/me", "live/you?word"] {
+        assert_eq!(stage.delete(path).await.0, 403, "{path}");
+    }
+    assert_eq!(broadcast.state(), State::Live);
+    assert_eq!(stage.delete("live/me?word").await.0, 200);
+    assert!(matches!(broadcast.state(), State::Ended { .. }), "{:?}", broadcast.state());
+}
+
+#[tokio::test]
+async fn a_broadcast_that_waits_for_its_publisher_can_be_ended() {
+    let stage = Stage::new().await;
+    let (header, media) = stage::one_second();
+    let mut stream = stage::open(&stage, "live/me/stream.mp4").await;
+    stage::send(&mut stream, &[header, media].concat()).await;
+    let broadcast = stage.broadcast("live/me").await;
+    drop(stream);
+    stage.until_state(&broadcast, |state| matches!(state, State::Waiting { .. })).await;
+    assert_eq!(stage.delete("live/me/segment7.m4s").await.0, 200, "old segments go by themselves");
+    assert!(matches!(broadcast.state(), State::Waiting { .. }));
+    assert_eq!(stage.delete("live/me").await.0, 200);
+    assert!(matches!(broadcast.state(), State::Ended { .. }), "{:?}", broadcast.state());
+    let (status, text) = stage.delete("live/me").await;
+    assert!(status == 404 && text.contains("nothing to end"), "{status} {text}");
+}
+
+#[tokio::test]
+async fn what_another_protocol_publishes_is_not_ended() {
+    let stage = Stage::new().await;
+    let name = BroadcastName::new("live/other").unwrap();
+    let publisher = stage.bus.publish(&name).unwrap();
+    let (status, text) = stage.delete("live/other").await;
+    assert!(status == 409 && text.contains("not over HTTP"), "{status} {text}");
+    assert_eq!(publisher.broadcast().state(), State::Live);
+    // Once it waits for its publisher, nobody else will.
+    drop(publisher);
+    assert_eq!(stage.delete("live/other").await.0, 200);
+}
+
+#[tokio::test]
+async fn publishers_are_told_that_the_server_stops() {
+    let stage = Stage::new().await;
+    let (header, media) = stage::one_second();
+    let mut stream = stage::open(&stage, "live/me/stream.mp4").await;
+    stage::send(&mut stream, &[header.clone(), media].concat()).await;
+    let broadcast = stage.broadcast("live/me").await;
+    stage.until(|| broadcast.track("video").filter(|track| track.stats().fragments > 0)).await;
+    stage.ingest.stop();
+    let (status, text) = stage::answer(&mut stream).await;
+    assert!(status == 503 && text.contains("the server stops"), "{status} {text}");
+    assert!(matches!(broadcast.state(), State::Ended { .. }), "{:?}", broadcast.state());
+    // So are those that come while it stops.
+    refused(&stage, "live/late/stream.mp4", &header, 503, "the server stops").await;
+    assert_eq!(stage.bus.broadcasts().len(), 1);
 }
 
 #[tokio::test]

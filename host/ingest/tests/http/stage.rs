@@ -110,6 +110,10 @@ impl Stage {
         answer(&mut stream).await
     }
 
+    pub(crate) async fn delete(&self, path: &str) -> (u16, String) {
+        self.request(&format!("DELETE /ingest/{path} HTTP/1.1"), b"").await
+    }
+
     pub(crate) async fn put(&self, path: &str, body: &[u8]) -> (u16, String) {
         self.request(&format!("PUT /ingest/{path} HTTP/1.1"), body).await
     }

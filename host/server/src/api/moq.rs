@@ -8,9 +8,9 @@ use millrace_moq::negotiate::Protocol;
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
-use super::access::host;
 use super::refusal::{Guarded, Refusal};
 use super::{Answer, Shared, answer};
+use crate::access::{Caller, addressed};
 use crate::moq::RelayState;
 
 /// Where Media over QUIC is spoken: a page connects to `https://HOST:port` and `path` behind it, by WebTransport, with the host that it
@@ -72,7 +72,8 @@ pub(super) enum NotSpoken {
     responses((status = 200, description = "What a client needs to connect", body = Moq), NotSpoken)
 )]
 pub(super) async fn show(State(shared): State<Shared>, uri: Uri, headers: HeaderMap) -> Result<Answer<Moq>, Refusal> {
-    let asked = host(&uri, &headers).and_then(|host| host.rsplit_once(':')?.1.parse().ok());
+    let caller = Caller::of(&uri, &headers);
+    let asked = caller.hosts.first().and_then(|host| addressed(host)?.1);
     let spoken = shared.moq.as_ref().and_then(|status| Some((status.port_for(asked)?, status)));
     let Some((port, status)) = spoken else {
         let detail = "Media over QUIC is not spoken here: `enabled` of [moq] is false";

@@ -1,5 +1,6 @@
 //! The API as its clients see it.
 
+mod driven;
 mod ladders;
 mod live;
 mod moq;
@@ -14,6 +15,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use millrace_deliver::hls::Hls;
+use millrace_ingest::http::Ingest;
 use millrace_media::Bus;
 use millrace_media::clock::Clock;
 use millrace_moq::Certificates;
@@ -22,7 +24,8 @@ use millrace_transcode::native::NativeLadder;
 use serde_json::Value;
 use tower::ServiceExt;
 
-use super::{Reach, Shared};
+use super::{Operators, Reach, Shared};
+use crate::access::{Local, Publishers};
 use crate::config::{self, Overlay};
 use crate::ladders::Ladders;
 use crate::moq::{RelayState, Status};
@@ -32,6 +35,7 @@ use crate::settings;
 struct Site {
     bus: Bus,
     runner: Arc<Runner>,
+    ingest: Arc<Ingest>,
     router: Router,
 }
 
@@ -75,9 +79,15 @@ impl Site {
         let certificates = Certificates::development(vec!["localhost".into()], SystemTime::now()).unwrap();
         let relays = vec![Arc::new(RelayState::new("https://relay.example/live".into()))];
         let moq = Some(Arc::new(Status { ports: vec![9090, 8080], certificates, relays }));
-        let shared = Shared { bus: bus.clone(), hls: hls.clone(), ladders, moq };
-        let router = super::router(shared, config.api.token.clone(), reach);
-        Self { bus, runner, router: router.merge(millrace_deliver::hls::router("/hls", hls)) }
+        let shared = Shared { bus: bus.clone(), hls: hls.clone(), ladders, moq: moq.clone() };
+        let local = Arc::new(Local::new(&config));
+        let publishers = Arc::new(Publishers::new(&config, local.clone()).unwrap());
+        let ingest = Ingest::new(bus.clone(), settings::ingest(&config, publishers));
+        let router = super::router(shared, Operators { token: config.api.token.clone(), reach, local })
+            .merge(millrace_deliver::hls::router("/hls", hls))
+            .nest("/ingest", millrace_ingest::http::router(ingest.clone()))
+            .merge(crate::moq::router(moq));
+        Self { bus, runner, ingest, router }
     }
 
     fn local() -> Self {
@@ -85,13 +95,17 @@ impl Site {
     }
 
     async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        self.send_body(method, path, headers, Body::from(body.to_owned())).await
+    }
+
+    async fn send_body(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Body) -> Answer {
         let mut request = Request::builder().method(method).uri(path).header("host", "127.0.0.1:8080");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let answer = self.router.clone().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
+        let answer = self.router.clone().oneshot(request.body(body).unwrap()).await.unwrap();
         let (parts, body) = answer.into_parts();
-        let text = String::from_utf8(body.collect().await.unwrap().to_bytes().into()).unwrap();
+        let text = String::from_utf8_lossy(&body.collect().await.unwrap().to_bytes()).into_owned();
         Answer { status: parts.status, headers: parts.headers, text }
     }
 

@@ -16,7 +16,7 @@ pub struct Http {
     pub listen: Vec<SocketAddr>,
     /// With a certificate every listener speaks TLS, and HTTP/2 where the client asks for it.
     pub tls: Option<Tls>,
-    /// Origins whose pages may read (CORS): `*` for all.
+    /// Origins whose pages may read (CORS): `*` for all. They may change nothing.
     pub cors_origins: Vec<Origin>,
     /// A response ends when its client has taken no byte of it for this long.
     pub patience: Duration,
@@ -24,6 +24,8 @@ pub struct Http {
     pub max_connections: usize,
     /// Connections at once from one address: one IPv4 address, or one /64 of IPv6. Loopback is exempt. 0: no limit.
     pub max_connections_per_address: usize,
+    /// Names of this machine by which clients on it may publish and use the API without a token, besides `localhost` and loopback addresses.
+    pub names: Vec<HostName>,
 }
 
 const PATIENCES: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(600);
@@ -74,6 +76,28 @@ impl Setting for Origin {
     }
 }
 
+/// The name of a host, or its IPv4 address, without a port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostName(String);
+
+impl HostName {
+    /// Whether it is this one, whatever the case.
+    pub fn is(&self, name: &str) -> bool {
+        self.0.eq_ignore_ascii_case(name)
+    }
+}
+
+impl Setting for HostName {
+    const EXPECTED: &'static str = "the name of a host without a port, such as \"studio.example\"";
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        let is_label =
+            |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+        let right = text.len() <= 253 && text.split('.').all(is_label);
+        if right { Ok(Self(text.to_ascii_lowercase())) } else { Err(Refusal::Value(None)) }
+    }
+}
+
 impl Default for Http {
     fn default() -> Self {
         Self {
@@ -83,6 +107,7 @@ impl Default for Http {
             patience: Duration::from_secs(30),
             max_connections: 10_000,
             max_connections_per_address: 1000,
+            names: Vec::new(),
         }
     }
 }
@@ -104,6 +129,10 @@ impl Http {
                 default.max_connections_per_address,
                 CONNECTIONS,
             ),
+            names: match section.list("names") {
+                Some(names) => names.into_iter().map(|(name, _)| name).collect(),
+                None => default.names,
+            },
         }
     }
 }

@@ -11,9 +11,9 @@ use super::unit::ByteSize;
 /// Who may publish, and how much.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ingest {
-    /// What a publisher has to show. None only where every listener is loopback.
+    /// What a publisher has to show. Neither this nor a key: only where every listener is loopback.
     pub publish_token: Option<Token>,
-    /// The key that tokens of publishers over Media over QUIC (JSON Web Tokens) are checked with: a JWK, or a public key in PEM.
+    /// The key that JSON Web Tokens of publishers are checked with: a JWK, or a public key in PEM.
     pub jwt_key: Option<PathBuf>,
     /// A publisher from whom nothing has come for so long is gone.
     pub idle_timeout: Duration,

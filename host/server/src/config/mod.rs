@@ -40,7 +40,7 @@ pub use api::Api;
 pub use fault::{ConfigErrors, Excerpt, Fault, Place, Problem};
 pub use form::{LadderForm, RenditionForm};
 pub use hls::Hls;
-pub use http::{Http, Origin, Tls};
+pub use http::{HostName, Http, Origin, Tls};
 pub use ingest::{Ingest, Token};
 pub use ladder::Ladder;
 pub use log::{Log, LogFilter, LogFormat};
@@ -132,7 +132,7 @@ impl Config {
         let moq = Some(&self.moq).filter(|moq| moq.enabled);
         let tls = self.http.tls.iter().chain(moq.and_then(|moq| moq.tls.as_ref()));
         let tls = tls.flat_map(|tls| [tls.cert.as_path(), tls.key.as_path()]);
-        let jwt_key = moq.and(self.ingest.jwt_key.as_deref());
+        let jwt_key = self.ingest.jwt_key.as_deref();
         let plugins = self.plugins.iter().filter(|plugin| plugin.enabled).map(|plugin| plugin.path.as_path());
         tls.chain(jwt_key).chain(plugins).collect()
     }
@@ -170,28 +170,20 @@ impl Config {
 
     /// What no section can check by itself.
     fn check_across(&self, root: &mut Section<'_, '_>) {
-        if self.ingest.publish_token.is_none()
-            && let Some(open) = http::first_open(&self.http.listen)
-            && root.locate(&["ingest", "publish_token"]).is_none()
-        {
-            root.conflict_at(
-                &["http", "listen"],
-                format!("{open} can be reached from other machines, and `ingest.publish_token` is not set"),
-                "set a token in [ingest] (or MILLRACE_INGEST_PUBLISH_TOKEN), or listen on a loopback address alone",
-            );
-        }
-        if self.ingest.publish_token.is_none()
-            && self.ingest.jwt_key.is_none()
-            && let Some(open) = self.moq.listen.as_deref().filter(|_| self.moq.enabled).and_then(http::first_open)
-            && root.locate(&["ingest", "publish_token"]).is_none()
-        {
-            root.conflict_at(
-                &["moq", "listen"],
-                format!(
-                    "{open} can be reached from other machines, and neither `ingest.publish_token` nor `ingest.jwt_key` is set"
-                ),
-                "set one of them in [ingest] (or MILLRACE_INGEST_PUBLISH_TOKEN), or listen on a loopback address alone",
-            );
+        let is_open = self.ingest.publish_token.is_none() && self.ingest.jwt_key.is_none();
+        // A token that is wrong is a problem of its own.
+        if is_open && ["publish_token", "jwt_key"].iter().all(|key| root.locate(&["ingest", *key]).is_none()) {
+            let moq = self.moq.listen.as_deref().filter(|_| self.moq.enabled);
+            for (section, listen) in [("http", Some(&self.http.listen[..])), ("moq", moq)] {
+                let Some(open) = listen.and_then(http::first_open) else { continue };
+                root.conflict_at(
+                    &[section, "listen"],
+                    format!(
+                        "{open} can be reached from other machines, and neither `ingest.publish_token` nor `ingest.jwt_key` is set"
+                    ),
+                    "set one of them in [ingest] (or MILLRACE_INGEST_PUBLISH_TOKEN), or listen on a loopback address alone",
+                );
+            }
         }
         if self.hls.playlist_window > self.window.duration {
             use setting::Bounded;

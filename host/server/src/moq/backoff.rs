@@ -11,30 +11,36 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// Doubles the wait with every failure. Each is drawn from the upper half, so that servers that have lost a relay at one moment do not
 /// come back to it at one moment.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     next: Duration,
+    longest: Duration,
 }
 
 impl Backoff {
-    pub(super) fn new() -> Self {
-        Self { next: SHORTEST }
+    pub(crate) fn new() -> Self {
+        Self::up_to(LONGEST)
+    }
+
+    /// The same, which waits no longer than this.
+    pub(crate) fn up_to(longest: Duration) -> Self {
+        Self { next: SHORTEST.min(longest), longest }
     }
 
     /// The wait after another failure. `random` is any number.
-    pub(super) fn wait(&mut self, random: u64) -> Duration {
+    pub(crate) fn wait(&mut self, random: u64) -> Duration {
         let longest = self.next;
-        self.next = (longest * 2).min(LONGEST);
+        self.next = (longest * 2).min(self.longest);
         longest / 2 + (longest / 2).mul_f64((random % 1024) as f64 / 1024.0)
     }
 
     /// It has worked.
-    pub(super) fn reset(&mut self) {
-        *self = Self::new();
+    pub(crate) fn reset(&mut self) {
+        *self = Self::up_to(self.longest);
     }
 }
 
 /// A number that nobody can tell beforehand.
-pub(super) fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     // The standard library's keys are random.
     RandomState::new().hash_one(())
 }

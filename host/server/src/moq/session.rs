@@ -8,7 +8,7 @@ use millrace_ingest::moq::{Grant, Ingest};
 use millrace_moq::{AcceptError, Address, Incoming, Session, Stack};
 use moq_net::{Error, Pattern, Patterns};
 
-use super::door::{Door, Refused};
+use crate::access::{Client, Publishers, Refused};
 
 /// What a client is told that does not stop sending what it was asked to stop.
 const ENDLESS: &str = "it does not stop sending a track whose groups do not end";
@@ -19,7 +19,10 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 pub(super) struct Shared {
     pub(super) deliver: Arc<Moq>,
     pub(super) ingest: Arc<Ingest>,
-    pub(super) door: Door,
+    /// Who may publish.
+    pub(super) publishers: Arc<Publishers>,
+    /// The ports of the server's own pages.
+    pub(super) pages: Vec<u16>,
     /// How long a session's set-up may take.
     pub(super) setup_timeout: Duration,
 }
@@ -86,7 +89,7 @@ fn reason(error: &AcceptError) -> &'static str {
 }
 
 async fn run(session: Session, shared: &Shared) -> End {
-    let grant = match shared.door.grant(&session.address, session.origin.as_deref()) {
+    let grant = match shared.publishers.grant_session(&Client::of(&session), &shared.pages) {
         Ok(grant) => grant,
         Err(refused) => {
             session.refuse(&refused.to_string());
@@ -134,7 +137,8 @@ async fn run_net(
     // Over raw QUIC the path comes in the session's SETUP, and a token with it.
     let (address, grant) = if is_raw {
         let address = Address::parse(request.path());
-        match shared.door.grant(&address, None) {
+        let client = Client { address: &address, authority: None, origin: None };
+        match shared.publishers.grant_session(&client, &shared.pages) {
             Ok(grant) => (address, grant),
             Err(refused) => {
                 request.close(moq_net::SessionError::Unauthorized.into());

@@ -7,6 +7,7 @@ use millrace_media::clock::Clock;
 use millrace_moq::{Client, Limits, Session, Stack, Trust};
 
 use super::*;
+use crate::access::Local;
 use crate::config;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -29,7 +30,8 @@ async fn site() -> (Serving, Client, u16) {
     let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let config = config::load(None, variables.into_iter()).unwrap();
     let certificates = certificates();
-    let serving = Listeners::bind(&config, &certificates, &[]).unwrap().serve(&config, &bus()).unwrap();
+    let publishers = Arc::new(Publishers::new(&config, Arc::new(Local::new(&config))).unwrap());
+    let serving = Listeners::bind(&config, &certificates, &[]).unwrap().serve(&config, &bus(), publishers).unwrap();
     let client = Client::new(trust(&certificates), Limits::default()).unwrap();
     let port = serving.status().ports[0];
     (serving, client, port)

@@ -1,7 +1,7 @@
 //! Several tracks of CMAF, each of its own, as one fragmented MP4.
 //!
 //! Tracks come with whatever `track_ID` they were given, often the same. In one file each needs its own: they are counted from 1, and so are
-//! the fragments. Nothing else is changed, and media is not touched.
+//! the fragments. Their times may be moved. Nothing else is changed, and media is not touched.
 
 use bytes::Bytes;
 
@@ -21,6 +21,14 @@ pub(super) enum MuxError {
     /// A box is not there.
     #[error("there is no {0} box, expected a CMAF header or fragment")]
     Missing(&'static str),
+    /// A time does not fit into its box.
+    #[error("the decode time {time} moved by {shift} does not fit into its box")]
+    Time {
+        /// As it stands there.
+        time: u64,
+        /// What is added.
+        shift: u64,
+    },
 }
 
 /// A box: its type, all of it, and where its body begins in it.
@@ -124,12 +132,51 @@ fn trak(out: &mut Vec<u8>, trak: &Found<'_>, track_id: u32) -> Result<(), MuxErr
     Ok(())
 }
 
-/// What stands before the media of a fragment, with its `track_ID` and its sequence number changed, and the media, as it came; for each
-/// `moof` in it.
+/// Ticks a second of the one track of a header (8.4.2).
+///
+/// # Errors
+/// Where it is not a CMAF header.
+pub(super) fn timescale(init: &[u8]) -> Result<u32, MuxError> {
+    let mdhd = inside(init, &[b"moov", b"trak", b"mdia", b"mdhd"])?;
+    // Behind two times, of 32 bits or, in version 1, of 64.
+    let at = if mdhd.body().first() == Some(&1) { 20 } else { 12 };
+    let scale = mdhd.body().get(at..).and_then(|rest| rest.first_chunk()).ok_or(MuxError::Missing("mdhd"))?;
+    match u32::from_be_bytes(*scale) {
+        0 => Err(MuxError::Missing("mdhd")),
+        scale => Ok(scale),
+    }
+}
+
+/// When a fragment is to be decoded, in its track's ticks (8.8.12).
 ///
 /// # Errors
 /// Where it is not a CMAF fragment.
-pub(super) fn fragment(bytes: &Bytes, track_id: u32, sequence: &mut u32) -> Result<Vec<Bytes>, MuxError> {
+pub(super) fn decode_time(bytes: &[u8]) -> Result<u64, MuxError> {
+    time_of(&inside(bytes, &[b"moof", b"traf", b"tfdt"])?)
+}
+
+fn time_of(tfdt: &Found<'_>) -> Result<u64, MuxError> {
+    let missing = MuxError::Missing("tfdt");
+    let rest = tfdt.body().get(4..).ok_or(missing)?;
+    let long = || rest.first_chunk().map(|bytes| u64::from_be_bytes(*bytes));
+    let short = || rest.first_chunk().map(|bytes| u64::from(u32::from_be_bytes(*bytes)));
+    (if tfdt.body().first() == Some(&1) { long() } else { short() }).ok_or(MuxError::Missing("tfdt"))
+}
+
+/// The first box along a path of types.
+fn inside<'a>(bytes: &'a [u8], path: &[&'static [u8; 4]]) -> Result<Found<'a>, MuxError> {
+    let (first, rest) = path.split_first().expect("a path has a first type");
+    let missing = MuxError::Missing(std::str::from_utf8(*first).unwrap_or("inner"));
+    let found = boxes(bytes)?.into_iter().find(|found| found.is(first)).ok_or(missing)?;
+    if rest.is_empty() { Ok(found) } else { inside(found.body(), rest) }
+}
+
+/// What stands before the media of a fragment, with its `track_ID` and its sequence number changed and `shift` added to its decode time,
+/// and the media, as it came; for each `moof` in it.
+///
+/// # Errors
+/// Where it is not a CMAF fragment.
+pub(super) fn fragment(bytes: &Bytes, track_id: u32, sequence: &mut u32, shift: u64) -> Result<Vec<Bytes>, MuxError> {
     let (mut out, mut head) = (Vec::new(), Vec::new());
     // Of the `moof` that was seen last: whether its media has come; none before the first.
     let mut is_whole = None;
@@ -137,7 +184,7 @@ pub(super) fn fragment(bytes: &Bytes, track_id: u32, sequence: &mut u32) -> Resu
         match &found.kind {
             b"moof" => {
                 *sequence = sequence.wrapping_add(1);
-                moof(&mut head, &found, track_id, *sequence)?;
+                moof(&mut head, &found, track_id, *sequence, shift)?;
                 is_whole = Some(false);
             }
             b"mdat" => {
@@ -160,7 +207,7 @@ pub(super) fn fragment(bytes: &Bytes, track_id: u32, sequence: &mut u32) -> Resu
     Ok(out)
 }
 
-fn moof(out: &mut Vec<u8>, moof: &Found<'_>, track_id: u32, sequence: u32) -> Result<(), MuxError> {
+fn moof(out: &mut Vec<u8>, moof: &Found<'_>, track_id: u32, sequence: u32, shift: u64) -> Result<(), MuxError> {
     // No box in it changes its size, so that offsets to the media hold.
     let start = out.len();
     out.extend_from_slice(moof.whole);
@@ -173,6 +220,8 @@ fn moof(out: &mut Vec<u8>, moof: &Found<'_>, track_id: u32, sequence: u32) -> Re
                 for inner in boxes(child.body())? {
                     if inner.is(b"tfhd") {
                         write(out, inner_at + inner.header + 4, track_id, "tfhd")?;
+                    } else if inner.is(b"tfdt") && shift > 0 {
+                        move_time(out, inner_at + inner.header, &inner, shift)?;
                     }
                     inner_at += inner.whole.len();
                 }
@@ -182,6 +231,20 @@ fn moof(out: &mut Vec<u8>, moof: &Found<'_>, track_id: u32, sequence: u32) -> Re
         at += child.whole.len();
     }
     Ok(())
+}
+
+/// Adds to the time in a `tfdt` whose body stands at a place.
+fn move_time(out: &mut [u8], at: usize, tfdt: &Found<'_>, shift: u64) -> Result<(), MuxError> {
+    let time = time_of(tfdt)?;
+    let misfit = MuxError::Time { time, shift };
+    let moved = time.checked_add(shift).ok_or(misfit)?;
+    if tfdt.body().first() == Some(&1) {
+        let [high, low] = [moved >> 32, moved & u64::from(u32::MAX)].map(|half| half as u32);
+        write(out, at + 4, high, "tfdt")?;
+        write(out, at + 8, low, "tfdt")
+    } else {
+        write(out, at + 4, u32::try_from(moved).map_err(|_| MuxError::Time { time, shift })?, "tfdt")
+    }
 }
 
 /// A box with 32 bits at a place of its body changed.
@@ -216,12 +279,12 @@ pub(super) mod tests {
     use super::*;
 
     /// A track of Opus in fragments of 40 ms, each of one byte that counts them.
-    pub(in crate::pipe) struct Film {
-        pub(in crate::pipe) init: Bytes,
-        pub(in crate::pipe) fragments: Vec<Bytes>,
+    pub(crate) struct Film {
+        pub(crate) init: Bytes,
+        pub(crate) fragments: Vec<Bytes>,
     }
 
-    pub(in crate::pipe) fn film(track_id: u32, fragments: u8) -> Film {
+    pub(crate) fn film(track_id: u32, fragments: u8) -> Film {
         let scale = Timescale::new(48_000).unwrap();
         let config = CodecConfig::Opus(
             millrace_codec::audio::OpusEncoder::new(2, 64_000, Time::zero(scale))
@@ -251,7 +314,7 @@ pub(super) mod tests {
         for (track_id, bytes) in
             [(1, &one.fragments[0]), (2, &other.fragments[0]), (1, &one.fragments[1]), (2, &other.fragments[1])]
         {
-            fragment(bytes, track_id, &mut sequence).unwrap().iter().for_each(|part| file.extend_from_slice(part));
+            fragment(bytes, track_id, &mut sequence, 0).unwrap().iter().for_each(|part| file.extend_from_slice(part));
         }
         let mut reader = Reader::new(Limits::default());
         reader.push(file.into());
@@ -268,9 +331,20 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn times_are_read_and_moved() {
+        let film = film(1, 3);
+        assert_eq!(timescale(&film.init).unwrap(), 48_000);
+        assert_eq!(decode_time(&film.fragments[2]).unwrap(), 3840);
+        let moved = fragment(&film.fragments[2], 1, &mut 0, 7 * 48_000).unwrap().concat();
+        assert_eq!(decode_time(&moved).unwrap(), 3840 + 7 * 48_000);
+        let error = fragment(&film.fragments[2], 1, &mut 0, u64::MAX).unwrap_err();
+        assert!(matches!(error, MuxError::Time { time: 3840, .. }), "{error}");
+    }
+
+    #[test]
     fn media_is_not_copied() {
         let film = film(1, 1);
-        let parts = fragment(&film.fragments[0], 1, &mut 0).unwrap();
+        let parts = fragment(&film.fragments[0], 1, &mut 0, 0).unwrap();
         let media = parts.last().unwrap();
         assert_eq!(media.as_ptr(), film.fragments[0][film.fragments[0].len() - 1..].as_ptr());
     }
@@ -279,12 +353,19 @@ pub(super) mod tests {
     fn what_is_no_fragment_is_refused() {
         let film = film(1, 1);
         for cut in 0..film.fragments[0].len() {
-            assert!(fragment(&film.fragments[0].slice(..cut), 1, &mut 0).is_err(), "{cut} bytes were taken");
+            assert!(fragment(&film.fragments[0].slice(..cut), 1, &mut 0, 0).is_err(), "{cut} bytes were taken");
         }
         for cut in 0..film.init.len() {
             assert!(header(&[film.init.slice(..cut)]).is_err(), "{cut} bytes were taken");
         }
         let zeros = Bytes::from_static(&[0, 0, 0, 4, b'm', b'o', b'o', b'f']);
-        assert!(fragment(&zeros, 1, &mut 0).is_err());
+        assert!(fragment(&zeros, 1, &mut 0, 0).is_err());
+        for cut in 0..film.fragments[0].len() {
+            let _ = decode_time(&film.fragments[0][..cut]);
+        }
+        for cut in 0..film.init.len() {
+            let _ = timescale(&film.init[..cut]);
+        }
+        assert!(decode_time(&film.init).is_err() && timescale(&film.fragments[0]).is_err());
     }
 }

@@ -1,9 +1,9 @@
 //! `millrace publish`: a file or a pipe, published to a server.
 //!
 //! What is read goes the way of a publisher over HTTP, onto a bus of its own, and from there over Media over QUIC as a server's broadcasts
-//! do: announced, and served to who subscribes.
+//! do: announced, and served to who subscribes. Reading goes on while there is no session: the server that comes back gets the newest group,
+//! and a file is where it would be if the session had not been lost.
 
-use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,21 +15,17 @@ use axum::http::Request;
 use bytes::{Bytes, BytesMut};
 use clap::Args;
 use futures::Stream;
-use millrace_deliver::moq::Moq;
 use millrace_ingest::http::{Ingest, Settings};
 use millrace_media::clock::Clock;
 use millrace_media::{BroadcastName, Bus, bus};
-use millrace_moq::Session;
-use millrace_moq::negotiate::Protocol;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::sync::oneshot;
 use tower::ServiceExt;
-use url::Url;
 
 use super::pace::Pace;
 use super::progress;
-use super::server::{Connected, ServerArgs, close};
-use crate::moq::dial;
+use super::retry::{Retry, RetryArgs};
+use super::server::ServerArgs;
+use super::uplink::{UNTAKEN, Uplink};
 
 /// What to do about an input that is none.
 const EXPECTED: &str = "expected fragmented MP4: ffmpeg makes it of a film with \
@@ -40,12 +36,6 @@ const STANDARD_INPUT: &str = "-";
 /// Read at once, bytes. As little as leaves the pace of a file even, and as much as a pipe holds.
 const PACED: usize = 4 << 10;
 const UNPACED: usize = 64 << 10;
-/// A server that plays the broadcast asks for its tracks in this time.
-const TAKEN: Duration = Duration::from_secs(10);
-/// What it may mean that it does not.
-const UNTAKEN: &str = "nobody has asked for any of it: a relay waits for viewers, but a server that takes nothing may want a token \
-                       (`?token=`, `?jwt=`), or have a publisher of this name already";
-
 /// A pipe may be silent for so long: whoever writes to it knows when it ends.
 const SILENCE: Duration = Duration::from_secs(24 * 3600);
 
@@ -58,6 +48,9 @@ pub struct PublishArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "the arguments of it are documented")]
     pub server: ServerArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the arguments of it are documented")]
+    pub retry: RetryArgs,
     /// Send the standard input, too, no faster than it plays
     #[arg(long, conflicts_with = "no_pace")]
     pub pace: bool,
@@ -69,7 +62,8 @@ pub struct PublishArgs {
 /// Publishes until the input ends.
 ///
 /// # Errors
-/// Where the input cannot be read, is not fragmented MP4, or the server cannot be reached or ends the session.
+/// Where the input cannot be read, is not fragmented MP4, or the server cannot be reached or ends the session: for good, where that is to
+/// be tried again.
 pub async fn publish(args: &PublishArgs) -> anyhow::Result<()> {
     let target = args.server.target()?;
     let is_pipe = args.input == Path::new(STANDARD_INPUT);
@@ -80,72 +74,40 @@ pub async fn publish(args: &PublishArgs) -> anyhow::Result<()> {
         Box::new(file.with_context(|| format!("{} cannot be opened", args.input.display()))?)
     };
     let pace = (args.pace || !is_pipe && !args.no_pace).then(Pace::new);
-    let Connected { session, url, client } = args.server.connect(&target, Protocol::all().collect()).await?;
-    let published = run(args, &target.broadcast, input, pace, (session, &url)).await;
-    close(&client).await;
-    published
-}
-
-async fn run(
-    args: &PublishArgs,
-    name: &BroadcastName,
-    input: Box<dyn AsyncRead + Send + Unpin>,
-    pace: Option<Pace>,
-    (session, url): (Session, &Url),
-) -> anyhow::Result<()> {
-    eprintln!("publishing {name} to {} over {}", session.remote, session.protocol.name());
-
     let bus = Bus::new(bus::Settings::default(), Arc::new(Clock::system()));
-    let deliver = Moq::new(bus.clone(), Default::default());
     let ingest = Ingest::new(bus.clone(), Settings { idle_timeout: SILENCE, ..Settings::default() });
-    let (end, ended) = oneshot::channel::<()>();
-    let mut publishing = pin!(dial::publish(session, url, &deliver, || {}, async { drop(ended.await) }));
-    let taken = Cell::new(false);
-    let mut watching = pin!(watch(&bus, name, &taken));
+    let name = &target.broadcast;
+    let uplink = Uplink::new(&args.server, &target, bus.clone());
+    let mut publishing = pin!(uplink.keep(Retry::new(&args.retry)));
+    let feeding = async {
+        // What is read before anybody could take it is lost.
+        uplink.begun().await;
+        feed(&ingest, name, input, pace).await
+    };
     tokio::select! {
-        fed = feed(&ingest, name, input, pace) => fed?,
-        ended = &mut publishing => bail!("the server has ended the session: {ended}"),
+        fed = feeding => fed?,
+        ended = &mut publishing => return ended,
         // Told to end, it ends as at the end of its input.
         interrupted = super::interrupted() => interrupted?,
         () = progress::tell("published", || sent(&bus, name)) => {}
-        () = &mut watching => {}
     }
     let (fragments, bytes) = sent(&bus, name);
+    if !uplink.has_begun() {
+        bail!("told to end before there was a session with the server");
+    }
     if fragments == 0 {
         bail!("{} has no fragment in it, {EXPECTED}", args.input.display());
     }
     ingest.stop();
     // Where the input has ended, its broadcast waits for a publisher that does not return.
     bus.broadcasts().iter().for_each(|broadcast| broadcast.close());
-    drop(end);
-    tokio::select! {
-        _ = publishing => {}
-        () = watching => {}
-    }
-    if !taken.get() {
+    uplink.end();
+    publishing.await?;
+    if !uplink.is_taken() {
         eprintln!("{UNTAKEN}");
     }
     eprintln!("published {fragments} fragments, {bytes} bytes");
     Ok(())
-}
-
-/// Watches for somebody to ask for something of a broadcast, and says so where nobody does. Goes on for ever.
-async fn watch(bus: &Bus, name: &BroadcastName, taken: &Cell<bool>) {
-    const EVERY: Duration = Duration::from_millis(50);
-    let (mut begun, mut told): (Option<Instant>, bool) = (None, false);
-    while !taken.get() {
-        if !told && begun.is_some_and(|begun| begun.elapsed() >= TAKEN) {
-            eprintln!("{UNTAKEN}");
-            told = true;
-        }
-        let tracks = bus.broadcast(name).map(|broadcast| broadcast.tracks()).unwrap_or_default();
-        if !tracks.is_empty() {
-            begun.get_or_insert_with(Instant::now);
-        }
-        taken.set(tracks.iter().any(|track| track.is_viewed(TAKEN)));
-        tokio::time::sleep(EVERY).await;
-    }
-    std::future::pending().await
 }
 
 /// Fragments and bytes of a broadcast so far.

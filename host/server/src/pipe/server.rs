@@ -12,11 +12,14 @@ use millrace_moq::{Client, ConnectError, Limits, Session, Trust};
 use url::Url;
 
 use super::LAST_WORD;
+use super::retry::Problem;
 
 /// The longest answer of `/certificate.sha256` that is read, bytes.
 const LONGEST_HASH: u64 = 1024;
 /// How long that answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// A server that answers nothing for so long is gone: connections are kept alive in between.
+pub(super) const IDLE: Duration = Duration::from_secs(10);
 
 /// Where a broadcast is, and by what its server is trusted.
 #[derive(Args, Clone, Debug)]
@@ -86,8 +89,9 @@ impl ServerArgs {
         Ok(Target { url, broadcast: BroadcastName::new(&name)? })
     }
 
-    /// Begins a session in one of these protocols.
-    pub(super) async fn connect(&self, target: &Target, speaking: Vec<Protocol>) -> anyhow::Result<Connected> {
+    /// Begins a session in one of these protocols. Where the certificate is asked for, that is done anew each time: a server that is
+    /// started again has another.
+    pub(super) async fn connect(&self, target: &Target, speaking: Vec<Protocol>) -> Result<Connected, Problem> {
         let (mut url, mut trust) = (target.url.clone(), self.trust());
         if url.scheme() == "http" {
             let port = url.port_or_known_default();
@@ -97,11 +101,17 @@ impl ServerArgs {
                 let hash = tokio::task::spawn_blocking(move || fetch_hash(&asked)).await??;
                 trust = Trust::Hashes(vec![hash]);
             }
-            let set = url.set_scheme("https").and_then(|()| url.set_port(port));
-            ensure!(set.is_ok(), "{url} cannot be made an https:// URL");
+            if url.set_scheme("https").and_then(|()| url.set_port(port)).is_err() {
+                return Err(Problem::Final(anyhow!("{url} cannot be made an https:// URL")));
+            }
         }
-        let client = Client::new(trust.clone(), Limits::default())?.speaking(speaking);
-        let session = client.connect(&url).await.map_err(|error| explained(error, &trust))?;
+        let limits = Limits { idle_timeout: IDLE, ..Limits::default() };
+        let client = Client::new(trust.clone(), limits)?.speaking(speaking);
+        let session = client.connect(&url).await.map_err(|error| {
+            let is_final = matches!(&error, ConnectError::Url(_) | ConnectError::Unknown(_) | ConnectError::Roots(_));
+            let error = explained(error, &trust);
+            if is_final { Problem::Final(error) } else { Problem::Lost(error) }
+        })?;
         Ok(Connected { session, url, client })
     }
 

@@ -1,8 +1,9 @@
 //! `millrace subscribe`: a broadcast of a server, written to the standard output as fragmented MP4.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use bytes::Bytes;
 use clap::Args;
 use hang::catalog::Catalog;
@@ -11,14 +12,17 @@ use millrace_moq::negotiate::Protocol;
 use millrace_moq::{Session, Stack};
 use moq_net::broadcast::Consumer;
 use moq_net::track::Subscription;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWrite;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use url::Url;
 
-use super::choose::{Choice, Chosen, is_complete, offers};
-use super::server::{Connected, ServerArgs, close};
-use super::{mux, progress};
+use super::LAST_WORD;
+use super::choose::{Choice, Chosen, Offer, is_complete, offers};
+use super::progress;
+use super::recording::{Fragment, Recording};
+use super::retry::{Problem, Retry, RetryArgs};
+use super::server::{Connected, ServerArgs, Target, close};
 use crate::moq::dial;
 
 /// How long a broadcast may take to be there.
@@ -38,28 +42,63 @@ pub struct SubscribeArgs {
     pub server: ServerArgs,
     #[command(flatten)]
     #[expect(missing_docs, reason = "the arguments of it are documented")]
+    pub retry: RetryArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "the arguments of it are documented")]
     pub choice: Choice,
 }
 
 /// Writes a broadcast to the standard output, until it ends or nobody reads any more.
 ///
 /// # Errors
-/// Where the server cannot be reached, the broadcast or a track is not there, or the session ends before the broadcast does.
+/// Where the server cannot be reached, the broadcast or a track is not there, or the session ends before the broadcast does: for good,
+/// where that is to be tried again. Where what comes after that cannot stand in the same file.
 pub async fn subscribe(args: &SubscribeArgs) -> anyhow::Result<()> {
     let target = args.server.target()?;
-    let Connected { session, url, client } = args.server.connect(&target, Protocol::all_net().collect()).await?;
-    let subscribed = run(args, &target.broadcast, session, &url).await;
-    close(&client).await;
-    subscribed
+    let mut retry = Retry::new(&args.retry);
+    let mut recording = Recording::new(super::stream(std::io::stdout())?);
+    let work = async {
+        loop {
+            let written = recording.written();
+            let Err(problem) = once(args, &target, &mut recording).await else { return Ok(()) };
+            if recording.written() > written {
+                retry.worked();
+            }
+            tokio::time::sleep(retry.after(problem, Instant::now())?).await;
+        }
+    };
+    tokio::select! {
+        done = work => done,
+        interrupted = super::interrupted() => Ok(interrupted?),
+    }
 }
 
-async fn run(args: &SubscribeArgs, name: &BroadcastName, session: Session, url: &Url) -> anyhow::Result<()> {
+/// One session, to the end of the broadcast.
+async fn once(
+    args: &SubscribeArgs,
+    target: &Target,
+    recording: &mut Recording<tokio::fs::File>,
+) -> Result<(), Problem> {
+    let Connected { session, url, client } = args.server.connect(target, Protocol::all_net().collect()).await?;
+    let is_refused = session.refusal();
+    let played = run(args, &target.broadcast, session, &url, recording).await;
+    close(&client).await;
+    played.map_err(|problem| if is_refused() { Problem::Final(problem.into_error()) } else { problem })
+}
+
+async fn run(
+    args: &SubscribeArgs,
+    name: &BroadcastName,
+    session: Session,
+    url: &Url,
+    recording: &mut Recording<tokio::fs::File>,
+) -> Result<(), Problem> {
     eprintln!("subscribing to {name} at {} over {}", session.remote, session.protocol.name());
     let (origin, driver) = moq_net::origin::Producer::new(moq_net::origin::Config::default());
     let consumer = origin.consume();
     let transport = match session {
         Session { stack: Stack::Net(transport), .. } => transport,
-        Session { protocol, .. } => bail!("{} was not offered", protocol.name()),
+        Session { protocol, .. } => return Err(Problem::Final(anyhow!("{} was not offered", protocol.name()))),
     };
     let mut client = moq_net::Client::new().with_subscriber(origin);
     if transport.request().is_none() {
@@ -70,14 +109,23 @@ async fn run(args: &SubscribeArgs, name: &BroadcastName, session: Session, url: 
     let (_session, session) = connected.context("no session with the server")?;
     let play = async {
         let broadcast = tokio::time::timeout(PATIENCE, consumer.routed_broadcast(name.as_str())).await;
-        let broadcast = broadcast.ok().with_context(|| absent(url, name))??;
-        play(&broadcast, &args.choice, super::stream(std::io::stdout())?).await
+        let broadcast = broadcast.ok().with_context(|| absent(url, name))?.context("the broadcast cannot be read")?;
+        play(&broadcast, &args.choice, recording).await
     };
+    let (mut play, mut running) = (pin!(play), pin!(moq_net::time::run(session)));
+    let lost = |ended| Problem::Lost(anyhow!("the session has ended: {}", dial::reason(&transport, &ended)));
     tokio::select! {
-        played = play => played,
-        interrupted = super::interrupted() => Ok(interrupted?),
-        ended = moq_net::time::run(session) => bail!("the session has ended: {}", dial::reason(&transport, &ended)),
-        ended = moq_net::time::run(driver) => bail!("the session's broadcasts have ended: {ended}"),
+        biased;
+        played = &mut play => match played {
+            // What ends with the session is explained by how the session has ended.
+            Err(Problem::Lost(error)) => match tokio::time::timeout(LAST_WORD, running).await {
+                Ok(ended) => Err(lost(ended)),
+                Err(_) => Err(Problem::Lost(error)),
+            },
+            other => other,
+        },
+        ended = &mut running => Err(lost(ended)),
+        ended = moq_net::time::run(driver) => Err(anyhow!("the session's broadcasts have ended: {ended}").into()),
     }
 }
 
@@ -89,17 +137,24 @@ fn absent(url: &Url, name: &BroadcastName) -> String {
 }
 
 /// Writes the tracks that are chosen of a broadcast, until they end or nobody reads any more.
-async fn play(broadcast: &Consumer, choice: &Choice, mut out: impl AsyncWrite + Unpin) -> anyhow::Result<()> {
-    let chosen = choose(broadcast, choice).await?;
+async fn play(
+    broadcast: &Consumer,
+    choice: &Choice,
+    recording: &mut Recording<impl AsyncWrite + Unpin>,
+) -> Result<(), Problem> {
+    let known = offered(broadcast).await?;
+    let chosen = choice.of(&known).map_err(|error| {
+        // A rung that was there before is there again soon.
+        if recording.written() > 0 { Problem::Lost(error) } else { Problem::Final(error) }
+    })?;
     let names: Vec<&str> = chosen.iter().map(|track| track.name.as_str()).collect();
     eprintln!("writing {}", names.join(" and "));
-    let inits: Vec<Bytes> = chosen.iter().map(|track| track.init.clone()).collect();
-    let written = tokio::sync::watch::Sender::new((0u64, 0u64));
-    let telling = progress::tell("received", || *written.borrow());
+    let counted = recording.counted();
+    let telling = progress::tell("received", || *counted.borrow());
     tokio::select! {
-        played = write(broadcast, &chosen, &inits, &written, &mut out) => match played {
+        played = write(broadcast, &chosen, recording) => match played {
             // Whoever read it has had enough.
-            Err(error) if is_broken_pipe(&error) => Ok(()),
+            Err(Problem::Final(error)) if is_broken_pipe(&error) => Ok(()),
             other => other,
         },
         () = telling => Ok(()),
@@ -112,7 +167,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 /// Reads the catalog until what is wanted is in it.
-async fn choose(broadcast: &Consumer, choice: &Choice) -> anyhow::Result<Vec<Chosen>> {
+async fn offered(broadcast: &Consumer) -> anyhow::Result<Vec<Offer>> {
     let catalogs = Catalog::<()>::subscribe(broadcast);
     let catalogs = tokio::time::timeout(PATIENCE, catalogs).await.context("the catalog does not come")?;
     let mut catalogs = catalogs.context("the broadcast has no catalog `catalog.json`, expected hang's")?;
@@ -134,36 +189,28 @@ async fn choose(broadcast: &Consumer, choice: &Choice) -> anyhow::Result<Vec<Cho
             Ok(Ok(None)) | Err(_) => break,
         }
     }
-    choice.of(&known)
+    Ok(known)
 }
 
 async fn write(
     broadcast: &Consumer,
     chosen: &[Chosen],
-    inits: &[Bytes],
-    written: &tokio::sync::watch::Sender<(u64, u64)>,
-    out: &mut (impl AsyncWrite + Unpin),
-) -> anyhow::Result<()> {
+    recording: &mut Recording<impl AsyncWrite + Unpin>,
+) -> Result<(), Problem> {
     let (send, mut receive) = mpsc::channel(WAITING);
     let mut reading = JoinSet::new();
-    for (track_id, track) in (1u32..).zip(chosen) {
+    for (track, Chosen { name, .. }) in chosen.iter().enumerate() {
         let subscription = Subscription::default().with_max_age(LATEST);
-        let subscribed = broadcast.track(&track.name)?.subscribe(subscription);
+        let subscribed = broadcast.track(name)?.subscribe(subscription);
         let subscribed = tokio::time::timeout(PATIENCE, subscribed).await;
-        let subscribed = subscribed.ok().with_context(|| format!("track `{}` does not answer", track.name))??;
-        reading.spawn(read(track_id, subscribed.ordered(), send.clone()));
+        let subscribed = subscribed.ok().with_context(|| format!("track `{name}` does not answer"))??;
+        reading.spawn(read(track, subscribed.ordered(), send.clone()));
     }
     drop(send);
-    out.write_all(&mux::header(inits)?).await?;
-    out.flush().await?;
-    let mut sequence = 0;
-    while let Some((track_id, bytes)) = receive.recv().await {
-        let length = bytes.len() as u64;
-        for part in mux::fragment(&bytes, track_id, &mut sequence)? {
-            out.write_all(&part).await?;
-        }
-        out.flush().await?;
-        written.send_modify(|(fragments, bytes)| (*fragments, *bytes) = (*fragments + 1, *bytes + length));
+    let inits: Vec<Bytes> = chosen.iter().map(|track| track.init.clone()).collect();
+    recording.begin(&inits).await.map_err(Problem::Final)?;
+    while let Some(fragment) = receive.recv().await {
+        recording.write(&fragment).await.map_err(Problem::Final)?;
     }
     // A track that was broken off says why.
     while let Some(read) = reading.join_next().await {
@@ -174,15 +221,16 @@ async fn write(
 
 /// Reads the groups of a track, in order, to its end.
 async fn read(
-    track_id: u32,
+    number: usize,
     mut track: moq_net::track::Ordered,
-    send: mpsc::Sender<(u32, Bytes)>,
+    send: mpsc::Sender<Fragment>,
 ) -> Result<(), moq_net::Error> {
     while let Some(mut group) = track.next_group().await? {
         loop {
             match group.read_frame().await {
                 Ok(Some(frame)) => {
-                    if send.send((track_id, frame.payload)).await.is_err() {
+                    let fragment = Fragment { track: number, group: group.sequence, bytes: frame.payload };
+                    if send.send(fragment).await.is_err() {
                         return Ok(());
                     }
                 }

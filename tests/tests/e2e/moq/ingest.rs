@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use millrace_tests::moq::Peer;
-use millrace_tests::{Film, Form, Playlist, Publisher, Server, moments, packets, until};
+use millrace_tests::{Client, Film, Form, Playlist, Publisher, Server, header_and_second, moments, packets, until};
 use serde_json::json;
 
 use super::{AAC_DELAY, CONFIG, IN_STEP, SECONDS, expect_whole, wait_for_rung, wait_for_three_segments};
@@ -142,5 +142,35 @@ fn a_signed_token_lets_its_own_name_be_published() {
         assert!(server.broadcast(name).is_none(), "{name} was published");
     }
     drop(mine);
+    over_http(&server, |claims, secret: &[u8]| {
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(secret)).unwrap()
+    });
     server.stop();
+}
+
+/// What a signed token lets be published over HTTP: the same.
+fn over_http(server: &Server, signed: impl Fn(serde_json::Value, &[u8]) -> String) {
+    let secret: [u8; 32] = std::array::from_fn(|i| i as u8);
+    let (header, media) = header_and_second("libx264");
+    let (whole, now) = ([header, media].concat(), jsonwebtoken::get_current_timestamp());
+    let good = signed(json!({ "put": "live/http", "exp": now + 3600 }), &secret);
+    let expired = signed(json!({ "put": "live/http", "exp": now - 3600 }), &secret);
+    let foreign = signed(json!({ "put": "live/http" }), &[7; 32]);
+    let client = Client::default();
+    for (path, jwt, status, sentence) in [
+        ("live/http/too/stream.mp4", Some(&good), 200, ""),
+        ("live/yours/stream.mp4", Some(&good), 403, "may publish live/http and what lies below it"),
+        ("live/http/stream.mp4", Some(&expired), 403, "has expired"),
+        ("live/http/stream.mp4", Some(&foreign), 403, "signature"),
+        ("live/http/stream.mp4", None, 403, "a JSON Web Token: send it as `Authorization: Bearer JWT`"),
+    ] {
+        let url = server.url(&format!("/ingest/{path}"));
+        let in_query = client.put(&jwt.map_or(url.clone(), |jwt| format!("{url}?jwt={jwt}")), &whole);
+        let bearer = jwt.map(|jwt| ("authorization", format!("Bearer {jwt}")));
+        let headers: Vec<_> = bearer.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        for answer in [in_query, client.put_with(&url, &headers, &whole)] {
+            assert!(answer.status == status && answer.text().contains(sentence), "{path}: {answer:?}");
+        }
+    }
+    assert!(server.broadcast("live/yours").is_none() && server.broadcast("live/http").is_none());
 }

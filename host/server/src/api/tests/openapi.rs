@@ -22,6 +22,18 @@ async fn every_route_is_described() {
         }
     }
     let expected = [
+        "DELETE /ingest/{path}",
+        "GET /api/v1/openapi.json",
+        "GET /certificate.sha256",
+        "GET /healthz",
+        "GET /hls/{broadcast}/master.m3u8",
+        "GET /hls/{broadcast}/{track}/playlist.m3u8",
+        "GET /hls/{broadcast}/{track}/{directory}/init-{number}.mp4",
+        "GET /hls/{broadcast}/{track}/{directory}/{segment}.m4s",
+        "GET /hls/{broadcast}/{track}/{directory}/{segment}.{part}.m4s",
+        "GET /metrics",
+        "POST /ingest/{path}",
+        "PUT /ingest/{path}",
         "DELETE /api/v1/ladders/{ladder}",
         "DELETE /api/v1/ladders/{ladder}/renditions/{rendition}",
         "GET /api/v1/broadcasts",
@@ -34,7 +46,9 @@ async fn every_route_is_described() {
         "POST /api/v1/ladders/{ladder}/renditions",
     ];
     assert_eq!(routes, expected.map(String::from).into());
-    assert_eq!(document["components"]["securitySchemes"]["token"]["scheme"], "bearer");
+    for scheme in ["token", "publish"] {
+        assert_eq!(document["components"]["securitySchemes"][scheme]["scheme"], "bearer");
+    }
 }
 
 #[tokio::test]

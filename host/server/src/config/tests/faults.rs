@@ -85,6 +85,10 @@ fn a_value_that_does_not_do_says_what_does() {
             "`cors_origins` is \"https://player.example/\", expected \"*\" or an origin without a path, such as \"https://player.example\"",
         ),
         (
+            "[http]\nnames = \"studio.example:8080\"",
+            "`names` is \"studio.example:8080\", expected the name of a host without a port, such as \"studio.example\"",
+        ),
+        (
             "[[ladder]]\nrenditions = [\"1080p\"]",
             "`renditions` is \"1080p\", expected \"720p\", \"480p\", \"240p\" or a table { name, width, height, video_bitrate or quality }",
         ),
@@ -190,10 +194,11 @@ fn an_open_listener_wants_a_token() {
     let problem = &errors.problems()[0];
     assert_eq!(
         problem.fault.to_string(),
-        "0.0.0.0:8080 can be reached from other machines, and `ingest.publish_token` is not set"
+        "0.0.0.0:8080 can be reached from other machines, and neither `ingest.publish_token` nor `ingest.jwt_key` is set"
     );
     assert!(matches!(&problem.place, Place::File(excerpt) if excerpt.line == 2), "{problem:?}");
     assert!(read("[http]\nlisten = \"0.0.0.0:8080\"\n[ingest]\npublish_token = \"long-enough\"").is_ok());
+    assert!(read("[http]\nlisten = \"0.0.0.0:8080\"\n[ingest]\njwt_key = \"publish.jwk\"").is_ok());
     assert!(read("[http]\nlisten = [\"127.0.0.9:1\", \"[::1]:1\"]").is_ok());
 }
 

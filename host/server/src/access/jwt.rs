@@ -6,9 +6,12 @@
 //! | `root` | what stands before `put`; empty where it is not there |
 //! | `nbf` | from when on the token holds, seconds since the Unix epoch; from always where it is not there |
 //! | `exp` | until when the token holds, seconds since the Unix epoch; for ever where it is not there |
+//!
+//! The times are looked at when a request or a session begins, and not again: what has begun goes on.
 
 use std::path::{Path, PathBuf};
 
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
@@ -43,12 +46,24 @@ pub(crate) enum KeyError {
     },
 }
 
-/// Why a token is not taken.
+/// Why a token is not taken. Said to its bearer: nothing of the key is in it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TokenError {
-    /// It is not signed with the key, has expired, or is no token.
-    #[error("the token is not taken: {0}")]
-    Invalid(#[from] jsonwebtoken::errors::Error),
+    /// Its time is over.
+    #[error("the JSON Web Token has expired (claim `exp`): get another")]
+    Expired,
+    /// Its time has not come.
+    #[error("the JSON Web Token does not hold yet (claim `nbf`)")]
+    Early,
+    /// It is signed with another key.
+    #[error("the signature of the JSON Web Token is wrong: it is signed with another key than the server's `jwt_key`")]
+    Signature,
+    /// It is signed in another way.
+    #[error("the JSON Web Token is signed with an algorithm that is not that of the server's `jwt_key`")]
+    Algorithm,
+    /// It is none, or a claim has another type.
+    #[error("this is no JSON Web Token with the claims `put`, `root`, `nbf` and `exp`: {0}")]
+    Malformed(&'static str),
     /// It is longer than tokens are.
     #[error("the token has {0} bytes, expected at most {LONGEST}")]
     TooLong(usize),
@@ -60,10 +75,43 @@ pub(crate) enum TokenError {
     Several(usize),
 }
 
+impl From<jsonwebtoken::errors::Error> for TokenError {
+    fn from(error: jsonwebtoken::errors::Error) -> Self {
+        match error.kind() {
+            ErrorKind::ExpiredSignature => Self::Expired,
+            ErrorKind::ImmatureSignature => Self::Early,
+            ErrorKind::InvalidSignature => Self::Signature,
+            ErrorKind::InvalidAlgorithm | ErrorKind::UnsupportedAlgorithm | ErrorKind::InvalidAlgorithmName => {
+                Self::Algorithm
+            }
+            ErrorKind::InvalidClaimFormat(_) | ErrorKind::MissingRequiredClaim(_) => {
+                Self::Malformed("a claim has another form")
+            }
+            _ => Self::Malformed("it cannot be read"),
+        }
+    }
+}
+
+/// Whether a text has the form of a token: three parts between dots, each in base64url (RFC 7515, 3.1).
+pub(super) fn is_jwt(text: &str) -> bool {
+    let is_part =
+        |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    let parts: Vec<&str> = text.splitn(4, '.').collect();
+    parts.len() == 3 && parts.into_iter().all(is_part)
+}
+
 /// The key that tokens are checked with.
 pub(crate) struct Key {
     key: DecodingKey,
     validation: Validation,
+    /// As they stand in the file.
+    bytes: Vec<u8>,
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
 }
 
 #[derive(Deserialize)]
@@ -131,7 +179,7 @@ impl Key {
         validation.validate_exp = true;
         validation.validate_nbf = true;
         validation.validate_aud = false;
-        Some(Self { key, validation })
+        Some(Self { key, validation, bytes: bytes.to_vec() })
     }
 
     /// The path that a token's bearer may publish, with all below it; empty for everything.
@@ -205,13 +253,15 @@ CaakVWn/KMCuTBwI3Lrfd6PafQDCkr5RvQ6xAVQ/JfJIMeb+qncjLDoFkQ==
 
     #[test]
     fn a_token_that_is_over_or_grants_nothing_is_refused() {
-        let before = jsonwebtoken::get_current_timestamp() - 3600;
+        let (before, after) =
+            (jsonwebtoken::get_current_timestamp() - 3600, jsonwebtoken::get_current_timestamp() + 3600);
         for (claims, expected) in [
-            (json!({ "put": "live", "exp": before }), "ExpiredSignature"),
+            (json!({ "put": "live", "exp": before }), "has expired"),
+            (json!({ "put": "live", "nbf": after }), "does not hold yet"),
             (json!({ "get": "live" }), "no claim `put`"),
             (json!({ "put": [] }), "no claim `put`"),
             (json!({ "put": ["a", "b"] }), "names 2 paths, expected one"),
-            (json!({ "put": 3 }), "not taken"),
+            (json!({ "put": 3 }), "no JSON Web Token"),
         ] {
             let error = path(claims.clone()).unwrap_err();
             assert!(error.contains(expected), "{claims}: {error}");
@@ -224,9 +274,14 @@ CaakVWn/KMCuTBwI3Lrfd6PafQDCkr5RvQ6xAVQ/JfJIMeb+qncjLDoFkQ==
         let header = Header::new(Algorithm::HS256);
         let other = EncodingKey::from_secret(b"another secret that is long enough");
         let foreign = jsonwebtoken::encode(&header, &json!({ "put": "" }), &other).unwrap();
+        assert!(matches!(key.path(&foreign), Err(TokenError::Signature)));
         // {"alg":"none"} . {"put":""} . nothing
-        for token in [&foreign, "eyJhbGciOiJub25lIn0.eyJwdXQiOiIifQ.", "", "a.b.c"] {
-            assert!(matches!(key.path(token), Err(TokenError::Invalid(_))), "{token} was taken");
+        for token in ["eyJhbGciOiJub25lIn0.eyJwdXQiOiIifQ.", "", "a.b.c"] {
+            assert!(matches!(key.path(token), Err(TokenError::Malformed(_))), "{token} was taken");
+        }
+        assert!(is_jwt(&foreign) && is_jwt("a.b.c"));
+        for other in ["", "a.b", "a.b.", "a.b.c.d", "a.b.c/d", "correct-horse"] {
+            assert!(!is_jwt(other), "{other}");
         }
         assert!(matches!(key.path(&"a".repeat(9000)), Err(TokenError::TooLong(9000))));
     }
@@ -240,7 +295,7 @@ CaakVWn/KMCuTBwI3Lrfd6PafQDCkr5RvQ6xAVQ/JfJIMeb+qncjLDoFkQ==
         // The public key is known: it must not do for a secret.
         let forged = EncodingKey::from_secret(PUBLIC.as_bytes());
         let forged = jsonwebtoken::encode(&Header::new(Algorithm::HS256), &json!({ "put": "" }), &forged).unwrap();
-        assert!(matches!(key.path(&forged), Err(TokenError::Invalid(_))));
+        assert!(matches!(key.path(&forged), Err(TokenError::Algorithm)));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use millrace_codec::{Allowance, DecodeError, Picture, VideoDecoder, open_video_d
 use millrace_media::fragment::TimedSample;
 use millrace_media::track::Info;
 use millrace_media::{Fragment, Time};
+use millrace_supervise::catch;
 
 use super::disposable::Disposable;
 use super::lengths::{self, Lengths};
@@ -145,12 +146,16 @@ impl Worker {
 
     pub(super) fn run(mut self) {
         while let Some(job) = self.next_job() {
-            match job {
+            let done = catch(|| match job {
                 Job::Fragment(fragment) => self.fragment(&fragment),
                 Job::Gap(since) => {
                     self.arrived = since.unwrap_or(self.arrived);
                     self.flush();
                 }
+            });
+            if let Err(panic) = done {
+                self.pictures.clear();
+                self.failed(&panic.to_string());
             }
             self.shared.pictures.notify_all();
             self.shared.progress.notify_waiters();

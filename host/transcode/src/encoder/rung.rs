@@ -23,6 +23,7 @@ use millrace_media::clock::Clock;
 use millrace_media::fragment::Marks;
 use millrace_media::track::Format;
 use millrace_media::{Time, Timescale};
+use millrace_supervise::catch;
 use tokio::sync::watch;
 
 use super::attention::Attention;
@@ -98,9 +99,10 @@ pub(super) fn start(parts: Parts) -> Result<VideoEncoder, EncodeError> {
     let (ended, last) = (meter.clone(), member.clone());
     let spawned = std::thread::Builder::new().name(format!("encode {}", parts.name)).spawn(move || {
         let pictures = rung.pictures.clone();
-        if let Err(error) = rung.run() {
-            tracing::error!(%error, "a rung has failed");
-            *said.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
+        let done = catch(|| rung.run()).map_err(|panic| panic.to_string());
+        if let Err(error) = done.and_then(|done| done.map_err(|failure| failure.to_string())) {
+            tracing::error!(error, "a rung has failed");
+            *said.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
             ended.set_state(State::Failed);
         }
         ended.set_queue(0);

@@ -14,6 +14,7 @@ use millrace_media::calendar::Epoch;
 use millrace_media::fragment::Marks;
 use millrace_media::track::{Format, Info};
 use millrace_media::{Fragment, Time, Timescale};
+use millrace_supervise::catch;
 use tokio::sync::{mpsc, watch};
 
 use super::chunks::{Chunk, Chunks};
@@ -55,8 +56,10 @@ pub(super) fn start(
     std::thread::Builder::new()
         .name(format!("encode {name}"))
         .spawn(move || {
-            if let Err(error) = rung.run(fragments, &said) {
-                tracing::error!(%error, "an encoder of sound has failed");
+            match catch(|| rung.run(fragments, &said)) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "an encoder of sound has failed"),
+                Err(panic) => *said.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic.to_string()),
             }
             running_sender.send_replace(false);
         })

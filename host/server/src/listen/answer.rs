@@ -144,6 +144,7 @@ mod tests {
     use axum::http::HeaderMap;
     use bytes::Buf;
     use futures::{StreamExt, stream};
+    use http_body::Body as _;
     use http_body_util::{BodyExt, StreamBody};
 
     use super::*;

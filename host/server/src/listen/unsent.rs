@@ -33,6 +33,15 @@ impl Probe {
         Self(Mutex::new(None))
     }
 
+    /// Whether small writes are sent at once; none once the socket is closed.
+    #[cfg(test)]
+    pub(super) fn nodelay(&self) -> Option<bool> {
+        let socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the socket is open while this lock is held.
+        let borrowed = (*socket).map(|socket| unsafe { std::os::fd::BorrowedFd::borrow_raw(socket) })?;
+        socket2::SockRef::from(&borrowed).tcp_nodelay().ok()
+    }
+
     /// As [`of`]; none once the socket is closed.
     pub(super) fn unsent(&self) -> Option<usize> {
         // Held while the system is asked, so that the number cannot have become another file's.

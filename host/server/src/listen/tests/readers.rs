@@ -49,6 +49,7 @@ async fn a_client_that_takes_nothing_is_ended_when_patience_is() {
     client.write_all(request("/large").repeat(12).as_bytes()).await.unwrap();
     stage.holds(1).await;
     let connection = stuck(&stage).await;
+    assert_eq!(connection.probe().nodelay(), Some(true));
     stage.at(1);
     stage.at(30);
     assert_eq!(connection.standing(), Order::Stay, "29 seconds are not thirty");
@@ -80,6 +81,7 @@ async fn a_client_that_takes_nothing_over_tls_is_ended_too() {
     client.write_all(request("/large").as_bytes()).await.unwrap();
     client.flush().await.unwrap();
     let connection = stuck(&stage).await;
+    assert_eq!(connection.probe().nodelay(), Some(true));
     stage.at(1);
     stage.at(30);
     assert_eq!(connection.standing(), Order::Stay);

@@ -49,11 +49,12 @@ use tokio::sync::Notify;
 
 pub use limits::Decoding;
 pub(crate) use limits::{Bucket, LastWork};
-pub(crate) use past::Past;
+use past::Past;
 use ring::{Job, State};
 pub(crate) use ring::{ReaderId, Taken};
 pub(crate) use source::Source;
-pub(crate) use tally::{Dropped, Tally};
+pub(crate) use tally::Dropped;
+use tally::Tally;
 
 use crate::encoder::{EncodeError, Load};
 
@@ -109,23 +110,32 @@ pub(crate) struct Decoders {
     past: Arc<Past>,
 }
 
+/// Nothing here keeps a broadcast: it would keep its media after its end.
 #[derive(Default)]
 struct Open {
-    decoders: Vec<(Source, Weak<SourceDecoder>)>,
+    decoders: Vec<Weak<SourceDecoder>>,
     /// What is counted of sound, which has no decoders that are shared.
-    sounds: Vec<(Source, Weak<Tally>)>,
-    /// Tracks that nothing here decodes, and why.
-    refused: Vec<(Source, String)>,
+    sounds: Vec<Weak<Watched>>,
     /// When decoding is to stop, on the bus's monotonic clock.
     deadline: Option<Duration>,
 }
 
-impl Open {
-    /// Forgets decoders that are gone and tracks that have ended.
-    fn tidy(&mut self) {
-        self.decoders.retain(|(_, decoder)| decoder.strong_count() > 0);
-        self.sounds.retain(|(_, tally)| tally.strong_count() > 0);
-        self.refused.retain(|(source, _)| !source.track.is_ended());
+/// What is counted of a source's sound by one of its encoders.
+pub(crate) struct Watched {
+    pub(crate) source: Source,
+    pub(crate) tally: Tally,
+    past: Arc<Past>,
+}
+
+impl Watched {
+    fn notes(&self) -> Vec<String> {
+        self.tally.notes(self.source.track.name().as_str(), crate::sound::LIMIT)
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.past.keep(&self.source.broadcast, self.notes());
     }
 }
 
@@ -145,33 +155,26 @@ impl Decoders {
     /// As [`SourceDecoder::new`].
     pub(crate) fn get(&self, source: &Source) -> Result<Arc<SourceDecoder>, EncodeError> {
         let mut open = self.open();
-        open.tidy();
-        let known = open.decoders.iter().find(|(known, _)| known.track.is_same(&source.track));
-        if let Some(decoder) = known.and_then(|(_, decoder)| decoder.upgrade()) {
+        open.decoders.retain(|decoder| decoder.strong_count() > 0);
+        let mut known = open.decoders.iter().filter_map(Weak::upgrade);
+        if let Some(decoder) = known.find(|decoder| decoder.source.track.is_same(&source.track)) {
             return Ok(decoder);
         }
-        open.refused.retain(|(known, _)| !known.track.is_same(&source.track));
-        match SourceDecoder::new(source, self.decoding, self.past.clone()) {
-            Ok(decoder) => {
-                let decoder = Arc::new(decoder);
-                if let Some(deadline) = open.deadline {
-                    decoder.stop_by(deadline);
-                }
-                open.decoders.push((source.clone(), Arc::downgrade(&decoder)));
-                Ok(decoder)
-            }
-            Err(error) => {
-                open.refused.push((source.clone(), error.to_string()));
-                Err(error)
-            }
+        let opened = SourceDecoder::new(source, self.decoding, self.past.clone());
+        self.past.refuse(source, opened.as_ref().err().map(ToString::to_string));
+        let decoder = Arc::new(opened?);
+        if let Some(deadline) = open.deadline {
+            decoder.stop_by(deadline);
         }
+        open.decoders.push(Arc::downgrade(&decoder));
+        Ok(decoder)
     }
 
     /// From this time on, on the bus's monotonic clock, nothing more is decoded.
     pub(crate) fn stop_by(&self, deadline: Duration) {
         let mut open = self.open();
         open.deadline = Some(deadline);
-        open.decoders.iter().filter_map(|(_, decoder)| decoder.upgrade()).for_each(|decoder| decoder.stop_by(deadline));
+        open.decoders.iter().filter_map(Weak::upgrade).for_each(|decoder| decoder.stop_by(deadline));
     }
 
     /// True from that time on.
@@ -179,33 +182,29 @@ impl Decoders {
         self.open().deadline.is_some_and(|deadline| now >= deadline)
     }
 
-    /// What an encoder of sound drops of a source goes into its notes; when it ends, into those that are kept.
-    pub(crate) fn watch(&self, source: &Source, tally: &Arc<Tally>) -> Arc<Past> {
+    /// What an encoder of sound drops of a source is counted here.
+    pub(crate) fn watch(&self, source: Source) -> Arc<Watched> {
+        let watched = Arc::new(Watched { source, tally: Tally::new(), past: self.past.clone() });
         let mut open = self.open();
-        open.tidy();
-        open.sounds.push((source.clone(), Arc::downgrade(tally)));
-        self.past.clone()
+        open.sounds.retain(|watched| watched.strong_count() > 0);
+        open.sounds.push(Arc::downgrade(&watched));
+        watched
     }
 
     /// Sentences for the operator about what is not decoded of a broadcast.
     pub(crate) fn notes(&self, broadcast: &Broadcast) -> Vec<String> {
         let mut notes = self.past.of(broadcast);
-        // One of these may be the last handle to a decoder: it is dropped without the lock.
-        let (decoders, sounds) = {
-            let mut open = self.open();
-            open.tidy();
-            for (source, reason) in open.refused.iter().filter(|(source, _)| source.broadcast.is_same(broadcast)) {
-                notes.push(format!("{} is not transcoded: {reason}", source.track.name()));
-            }
-            let decoders = open.decoders.iter().filter(|(source, _)| source.broadcast.is_same(broadcast));
-            let decoders: Vec<_> = decoders.filter_map(|(_, decoder)| decoder.upgrade()).collect();
-            let sounds = open.sounds.iter().filter(|(source, _)| source.broadcast.is_same(broadcast));
-            let name = |source: &Source| source.track.name().clone();
-            let sounds: Vec<_> = sounds.filter_map(|(source, tally)| Some((name(source), tally.upgrade()?))).collect();
-            (decoders, sounds)
+        let (decoders, sounds): (Vec<_>, Vec<_>) = {
+            let open = self.open();
+            (
+                open.decoders.iter().filter_map(Weak::upgrade).collect(),
+                open.sounds.iter().filter_map(Weak::upgrade).collect(),
+            )
         };
-        decoders.iter().for_each(|decoder| notes.extend(decoder.notes()));
-        sounds.iter().for_each(|(track, tally)| notes.extend(tally.notes(track.as_str(), crate::sound::LIMIT)));
+        let decoders = decoders.iter().filter(|decoder| decoder.source.broadcast.is_same(broadcast));
+        notes.extend(decoders.flat_map(|decoder| decoder.notes()));
+        let sounds = sounds.iter().filter(|watched| watched.source.broadcast.is_same(broadcast));
+        notes.extend(sounds.flat_map(|watched| watched.notes()));
         notes
     }
 }
@@ -272,7 +271,7 @@ impl SourceDecoder {
     ///
     /// # Errors
     /// Where nothing here decodes the track, or no thread can be had.
-    pub(crate) fn new(source: &Source, decoding: Decoding, past: Arc<Past>) -> Result<Self, EncodeError> {
+    fn new(source: &Source, decoding: Decoding, past: Arc<Past>) -> Result<Self, EncodeError> {
         let track = &source.track;
         let info = track.info().ok_or_else(|| EncodeError::Invalid("the source has no CMAF header yet".into()))?;
         // Opened once here so that a track nobody can decode is refused at once, with the reason.

@@ -65,7 +65,12 @@ async fn a_sample_with_many_frames_costs_the_rest_of_its_group_and_no_work() {
     assert_eq!(times(&rung), times(&written), "{} frames of the group are lost", rest.len());
     let notes = runner.notes(&broadcast);
     assert_eq!(notes.len(), 1, "{notes:?}");
-    assert!(notes[0].starts_with("1 samples of video") && notes[0].contains("more than one access unit"), "{notes:?}");
+    assert!(
+        notes[0].starts_with("samples of video")
+            && notes[0].contains("renditions: 1,")
+            && notes[0].contains("more than one access unit"),
+        "{notes:?}"
+    );
 }
 
 #[tokio::test]
@@ -87,7 +92,12 @@ async fn what_exceeds_the_rate_is_dropped_to_the_next_keyframe_counted_and_noted
     assert!(rung.iter().all(|one| one.marks.keyframe == one.starts_group()));
     let notes = runner.notes(&broadcast);
     assert_eq!(notes.len(), 1, "{notes:?}");
-    assert!(notes[0].starts_with("55 frames of video") && notes[0].contains("`transcode.max_decode`"), "{notes:?}");
+    assert!(
+        notes[0].starts_with("frames of video")
+            && notes[0].contains("renditions: 55,")
+            && notes[0].contains("`transcode.max_decode`"),
+        "{notes:?}"
+    );
 }
 
 #[tokio::test]

@@ -309,3 +309,21 @@ async fn a_rendition_larger_than_the_pictures_has_no_sound_either() {
     runner.shutdown().await;
     assert!(broadcast.track("480p-audio").is_none());
 }
+
+#[tokio::test]
+async fn sound_that_comes_much_faster_than_it_is_heard_is_dropped_counted_and_noted() {
+    let bus = bus();
+    let runner = run(&bus, with_opus());
+    let (info, chunks) = clicks("aac", 48_000, 1, 25);
+    let mut source = Publishing::new(&bus, info, &chunks);
+    let broadcast = source.broadcast();
+    // The clock stands still: there are 20 seconds at once, of which beginning costs one.
+    source.write(&chunks);
+    let limited = || runner.stats().iter().map(|(_, stats)| stats.limited).sum::<u64>();
+    until("the rest is dropped", || limited() >= 6 * 48_000 / 1_024).await;
+    let notes = runner.notes(&broadcast);
+    assert!(notes.len() == 1 && notes[0].contains("20 times as fast"), "{notes:?}");
+    let rung = source.rung().await;
+    let seconds: f64 = rung.iter().map(|fragment| fragment.duration.as_secs_f64()).sum();
+    assert!((18.5..19.5).contains(&seconds), "{seconds}");
+}

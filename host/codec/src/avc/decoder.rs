@@ -92,13 +92,12 @@ impl H264Decoder {
                     self.headers.take_set(nal);
                     self.units.extend(joinable(nal).iter().flat_map(|set| with_start_code(set)));
                 }
-                Some(Found::PictureParameters(nal)) => {
-                    // The library keeps what it is given, under any number: it is given what can be read.
-                    if self.headers.take_set(nal) {
-                        replace_set(&mut self.config.picture, nal);
-                        push_unit(&mut self.units, nal.bytes());
-                    }
+                // The library keeps what it is given, under any number: it is given what can be read.
+                Some(Found::PictureParameters(nal)) if self.headers.take_set(nal) => {
+                    replace_set(&mut self.config.picture, nal);
+                    push_unit(&mut self.units, nal.bytes());
                 }
+                Some(Found::PictureParameters(_)) => {}
                 Some(Found::Partition) => return Err(DecodeError::unsupported("H.264 in data partitions")),
                 None => {}
             }

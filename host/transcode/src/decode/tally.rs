@@ -51,16 +51,17 @@ impl Tally {
         let mut notes = Vec::new();
         let [limited, refused, ended] = Dropped::ALL.map(|reason| self.get(reason));
         if limited > 0 {
-            notes.push(format!("{limited} frames of {track} were not decoded for renditions: {limit}"));
+            notes.push(format!("frames of {track} that were not decoded for renditions: {limited}, because {limit}"));
         }
         if refused > 0 {
             notes.push(format!(
-                "{refused} samples of {track} were not decoded for renditions: they hold more than one access unit, or too many units"
+                "samples of {track} that were not decoded for renditions: {refused}, because they hold more than one access unit, or too \
+                 many units"
             ));
         }
         if ended > 0 {
             notes.push(format!(
-                "{ended} frames of {track} were not decoded for renditions: a second after their publisher had gone, the rest is dropped"
+                "frames of {track} that were not decoded for renditions: {ended}, because their publisher had gone, or the server stops"
             ));
         }
         notes
@@ -79,7 +80,7 @@ mod tests {
         tally.add(Dropped::Refused);
         let notes = tally.notes("video", "the limit");
         assert_eq!(notes.len(), 2);
-        assert_eq!(notes[0], "3 frames of video were not decoded for renditions: the limit");
-        assert!(notes[1].starts_with("1 samples of video"), "{notes:?}");
+        assert_eq!(notes[0], "frames of video that were not decoded for renditions: 3, because the limit");
+        assert!(notes[1].starts_with("samples of video that were not decoded for renditions: 1,"), "{notes:?}");
     }
 }

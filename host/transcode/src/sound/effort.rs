@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::decode::{Bucket, Decoders, Dropped, LastWork, Past, Source, Tally};
+use crate::decode::{Bucket, Decoders, Dropped, LastWork, Source, Watched};
 
 /// Sound may come so many times as fast as it is heard, as it does where a publisher sends a file, or what it has kept.
 const SPEED: u64 = 20;
@@ -22,41 +22,36 @@ pub(crate) const LIMIT: &str = "it comes more than 20 times as fast as it is hea
 
 /// What one encoder of sound may do.
 pub(super) struct Effort {
-    source: Source,
+    watched: Arc<Watched>,
     decoders: Arc<Decoders>,
     bucket: Bucket,
     last_work: LastWork,
-    tally: Arc<Tally>,
-    past: Arc<Past>,
 }
 
 impl Effort {
     pub(super) fn new(source: Source, decoders: Arc<Decoders>) -> Self {
-        let tally = Arc::new(Tally::new());
-        let past = decoders.watch(&source, &tally);
         let bucket = Bucket::new(SPEED * SAMPLE_RATE, source.now());
-        Self { source, decoders, bucket, last_work: LastWork::default(), tally, past }
+        Self { watched: decoders.watch(source), decoders, bucket, last_work: LastWork::default() }
+    }
+
+    fn source(&self) -> &Source {
+        &self.watched.source
     }
 
     /// Why a packet may not be decoded, where it may not: it is counted.
     pub(super) fn refuses(&mut self) -> Option<Dropped> {
-        let now = self.source.now();
-        let ended = self.last_work.left(self.source.is_gone()).is_zero() || self.decoders.is_stopped(now);
+        let (now, gone) = (self.source().now(), self.source().is_gone());
+        let ended = self.last_work.left(gone).is_zero() || self.decoders.is_stopped(now);
         let limited = !self.bucket.take(0, now);
         let dropped = if ended { Some(Dropped::Ended) } else { limited.then_some(Dropped::Limited) };
-        dropped.inspect(|reason| self.tally.add(*reason))
+        dropped.inspect(|reason| self.watched.tally.add(*reason))
     }
 
     /// A packet was so many samples of sound and silence together, and took the time since `began`.
     pub(super) fn spend(&mut self, samples: usize, restarted: bool, began: Instant) {
         let samples = (samples as u64).max(PACKET) + if restarted { RESTART } else { 0 };
-        self.bucket.take(samples, self.source.now());
-        self.last_work.spend(self.source.is_gone(), began.elapsed());
-    }
-}
-
-impl Drop for Effort {
-    fn drop(&mut self) {
-        self.past.keep(&self.source.broadcast, self.tally.notes(self.source.track.name().as_str(), LIMIT));
+        let (now, gone) = (self.source().now(), self.source().is_gone());
+        self.bucket.take(samples, now);
+        self.last_work.spend(gone, began.elapsed());
     }
 }

@@ -33,7 +33,7 @@ NODE_MODULES := $(addsuffix /node_modules/.package-lock.json,$(NODE_PACKAGES))
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-test setup-demo setup-bench peers demo test lint deny audit bench plugins web clean
+.PHONY: help setup setup-test setup-demo setup-bench peers demo test test-full lint deny audit bench plugins web clean
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,12 @@ test: setup plugins web lint deny ## Runs all the checks and tests
 	$(CARGO) test $(WORKSPACE) --doc
 	$(NPM) --prefix web test
 	@echo "make test: all checks and tests have passed"
+
+# Hours of machine time, for before a release.
+test-full: export MILLRACE_SEEDS ?= 10000
+test-full: setup plugins web ## Runs the tests with hostile input over many seeds (MILLRACE_SEEDS, 10000 by default)
+	$(CARGO) test $(WORKSPACE) --lib --bins --tests --no-fail-fast hostile
+	$(CARGO) test $(WORKSPACE) --test hostile --no-fail-fast
 
 # The server carries the pages and the ladder plugin, so they are built before it is checked.
 lint: setup-demo plugins web ## Checks formatting, and runs the linters with warnings as errors

@@ -1,11 +1,12 @@
 //! Publishers whose headers and sample tables say what nobody sends, with a broadcast beside them that loses nothing.
 
+use millrace_hostile::{Numbers, seeds};
 use millrace_tests::moq::Viewer;
 use millrace_tests::{Client, Film, Form, Publisher, Server, expect_continuous, header_and_second, packets, until};
 
 /// One rung, so that decoders and encoders meet the same.
 const CONFIG: &str = "[ingest]\nidle_timeout = \"2s\"\nlinger = \"1s\"\n[[ladder]]\nrenditions = [\"240p\"]\n";
-/// Publishers; `MILLRACE_TEST_SEEDS` sets another number.
+/// Publishers.
 const SEEDS: u64 = 60;
 /// What numbers are replaced by.
 const EXTREMES: [u32; 9] = [0, 1, 2, 0xffff, 0x00ff_ffff, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff];
@@ -23,11 +24,10 @@ fn no_numbers_in_a_stream_stop_a_task_of_the_server() {
     };
     rung("live/healthy");
     let master = server.url("/hls/live/healthy/master.m3u8");
-    let seeds = std::env::var("MILLRACE_TEST_SEEDS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(SEEDS);
     const SECONDS: u32 = 8;
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| packets(&master, SECONDS));
-        attack(&server, seeds);
+        attack(&server);
         for (number, packets) in reader.join().expect("it can be read") {
             expect_continuous(&format!("stream {number} of the healthy broadcast"), &packets, f64::from(SECONDS) - 0.5);
         }
@@ -46,12 +46,12 @@ fn no_numbers_in_a_stream_stop_a_task_of_the_server() {
 }
 
 /// Publishes one stream after the other, each with other numbers, and plays what comes of it.
-fn attack(server: &Server, seeds: u64) {
+fn attack(server: &Server) {
     let client = Client::default();
     let (header, media) = header_and_second("libx264");
     let mut taken = 0;
-    for seed in 0..seeds {
-        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    for seed in seeds(SEEDS) {
+        let mut random = Numbers(seed);
         let mut stream = header.clone();
         if random.below(3) == 0 {
             replace(&mut stream, &HEADER_BOXES, &mut random);
@@ -93,8 +93,8 @@ fn shifted(media: &[u8], seconds: u32) -> Vec<u8> {
 }
 
 /// Replaces a number somewhere in the body of one of these boxes.
-fn replace(bytes: &mut [u8], boxes: &[&[u8; 4]], random: &mut Random) {
-    let kind = boxes[random.below(boxes.len() as u64) as usize];
+fn replace(bytes: &mut [u8], boxes: &[&[u8; 4]], random: &mut Numbers) {
+    let kind = boxes[random.below(boxes.len())];
     let Some(at) = find(bytes, kind) else { return };
     let size = u32::from_be_bytes(bytes[at - 4..at].try_into().expect("four bytes")) as usize;
     // Not the flags, mostly: they say what there is.
@@ -103,25 +103,13 @@ fn replace(bytes: &mut [u8], boxes: &[&[u8; 4]], random: &mut Random) {
     if words == 0 {
         return;
     }
-    let at = at + first + random.below(words as u64) as usize * 4;
+    let at = at + first + random.below(words) * 4;
     if let Some(word) = bytes.get_mut(at..at + 4) {
-        let extreme = EXTREMES[random.below(EXTREMES.len() as u64) as usize];
+        let extreme = EXTREMES[random.below(EXTREMES.len())];
         word.copy_from_slice(&extreme.to_be_bytes());
     }
 }
 
 fn find(bytes: &[u8], kind: &[u8; 4]) -> Option<usize> {
     bytes.windows(4).position(|window| window == kind)
-}
-
-/// Numbers that are the same for the same seed (Marsaglia, Xorshift RNGs).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) % bound
-    }
 }

@@ -1,3 +1,5 @@
+use millrace_hostile::{Numbers, seeds};
+
 use super::*;
 use crate::time::Timescale;
 
@@ -264,29 +266,23 @@ fn a_track_whose_group_others_have_made_forgotten_waits_for_a_keyframe() {
 
 #[test]
 fn no_order_of_hostile_fragments_panics_or_fills_the_memory() {
-    for seed in 1..=50u64 {
-        let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mut below = |bound: u64| {
-            random ^= random << 13;
-            random ^= random >> 7;
-            random ^= random << 17;
-            (random >> 11) % bound
-        };
+    for seed in seeds(50) {
+        let mut random = Numbers(seed);
         let mut source = Source::with(Settings { history: Duration::from_secs(10), ..Settings::default() });
         let mut cursors = [Cursor::default(); 3];
         let mut now = 0.0;
         for _ in 0..2_000 {
-            now += [0.0, 0.04, 1.0, 9.9, 1e6, -1.0, -1e6][below(7) as usize];
-            let duration = [0.0, 0.04, 20.0, 1e9][below(4) as usize];
-            let track = below(3) as usize;
+            now += [0.0, 0.04, 1.0, 9.9, 1e6, -1.0, -1e6][random.below(7)];
+            let duration = [0.0, 0.04, 20.0, 1e9][random.below(4)];
+            let track = random.below(3);
             let kind = if track == 2 { Kind::Audio } else { Kind::Video };
-            let timing = timing(now, duration, below(4) == 0);
+            let timing = timing(now, duration, random.below(4) == 0);
             if let Ok(place) = source.calendar.place_source(&mut cursors[track], kind, timing, UNIX) {
                 source.calendar.segment(place.segment);
                 let mut derived = Cursor::default();
                 let _ = source.calendar.place_derived(&mut derived, place.group, secs(now));
             }
-            if below(100) == 0 {
+            if random.below(100) == 0 {
                 source.calendar.begin_epoch(UNIX);
             }
         }

@@ -37,7 +37,7 @@ fn expect_all_gone(server: &Server) {
     until("the broadcasts are gone", || {
         server.json("/api/v1/broadcasts")["broadcasts"].as_array()?.is_empty().then_some(())
     });
-    assert_eq!(server.metric("millrace_pinned_bytes", &[]), 0.0);
+    until("their tracks are gone", || (server.metric("millrace_pinned_bytes", &[]) == 0.0).then_some(()));
 }
 
 /// What the server takes more than at rest, in bytes. Free memory is given back now and then, so that it is waited for until that is at
@@ -53,9 +53,11 @@ fn taken(server: &Server, idle: u64, most: f64) -> f64 {
     }
 }
 
-/// How many series of metrics there are.
+/// How many series of metrics there are. None is a broadcast's own.
 fn series(server: &Server) -> usize {
-    server.text("/metrics").lines().filter(|line| !line.starts_with('#') && !line.is_empty()).count()
+    let metrics = server.text("/metrics");
+    assert!(!metrics.contains("memory/"), "{metrics}");
+    metrics.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).count()
 }
 
 #[test]
@@ -89,14 +91,15 @@ fn broadcasts_take_little_more_than_their_media_and_give_it_back() {
     let kept = taken(&server, idle, peak / 4.0);
     println!("{kept} bytes stay of {peak}, after {} broadcasts", MEASURED + MORE);
     assert!(kept <= peak / 4.0, "{kept} bytes stay of {peak}");
-    assert_eq!(series(&server), kinds, "no series is a broadcast's own");
+    // What counts how requests ended is new.
+    assert!(series(&server) < kinds + MORE / 4, "{} series, {kinds} before", series(&server));
     server.stop();
 }
 
 #[test]
 fn all_broadcasts_together_stay_within_the_total() {
-    const TOTAL: f64 = 16.0 * 1024.0 * 1024.0;
-    let server = Server::serve(&CONFIG.replace("[window]", "[window]\ntotal = \"16MiB\""));
+    const TOTAL: f64 = 32.0 * 1024.0 * 1024.0;
+    let server = Server::serve(&CONFIG.replace("[window]", "[window]\ntotal = \"32MiB\""));
     let reel = Reel::make();
     let mut showings = reel.publish(server.address(), names("bounded", MEASURED));
     reel.send(&mut showings, SENT_MORE, None);

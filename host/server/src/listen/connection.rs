@@ -64,6 +64,8 @@ pub(super) struct Look {
 #[derive(Debug)]
 pub(super) struct Connection {
     peer: SocketAddr,
+    /// How many were taken before it.
+    number: u64,
     probe: Probe,
     tick: Tick,
     /// Requests in progress, from the end of their heads until their answers are handed over.
@@ -93,10 +95,11 @@ struct Seen {
 }
 
 impl Connection {
-    pub(super) fn new(peer: SocketAddr, probe: Probe, tick: Tick) -> Self {
+    pub(super) fn new(peer: SocketAddr, number: u64, probe: Probe, tick: Tick) -> Self {
         let now = tick.get();
         Self {
             peer,
+            number,
             probe,
             requests: AtomicU32::new(0),
             silent_since: AtomicU64::new(tick.millis()),
@@ -112,6 +115,11 @@ impl Connection {
     /// The client's address.
     pub(super) const fn peer(&self) -> SocketAddr {
         self.peer
+    }
+
+    /// How many were taken before it.
+    pub(super) const fn number(&self) -> u64 {
+        self.number
     }
 
     pub(super) const fn probe(&self) -> &Probe {

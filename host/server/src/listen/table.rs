@@ -92,6 +92,8 @@ pub(super) struct Table {
 #[derive(Debug, Default)]
 struct Rows {
     connections: Slab<Arc<Connection>>,
+    /// How many have been taken so far.
+    taken: u64,
     by_origin: HashMap<Origin, usize>,
     /// Sockets that were closed here, while the client has not taken everything.
     lingering: Vec<Held>,
@@ -161,7 +163,8 @@ impl Table {
             if let Some(origin) = origin {
                 *rows.by_origin.entry(origin).or_default() += 1;
             }
-            let connection = Arc::new(Connection::new(peer, probe, self.tick.clone()));
+            let connection = Arc::new(Connection::new(peer, rows.taken, probe, self.tick.clone()));
+            rows.taken += 1;
             let place = rows.connections.insert(connection.clone());
             (connection, place, rows.connections.len())
         };
@@ -290,7 +293,8 @@ impl Rows {
             Some((silence, connection.clone()))
         };
         let mut spare: Vec<_> = self.connections.iter().filter_map(|(_, connection)| silent(connection)).collect();
-        spare.sort_by_key(|(silence, _)| std::cmp::Reverse(*silence));
+        // Silence is known by the tick: of those that fell silent within one, the newest may be about to ask.
+        spare.sort_by_key(|(silence, connection)| (std::cmp::Reverse(*silence), connection.number()));
         spare.into_iter().take(count).map(|(_, connection)| connection).collect()
     }
 }

@@ -100,3 +100,15 @@ async fn one_too_many_is_reset() {
     first.read_exact(&mut body).await.unwrap();
     assert!(head(&mut first).await.starts_with("HTTP/1.1 200"), "the others go on");
 }
+
+#[test]
+fn of_those_that_fell_silent_together_the_newest_goes_last() {
+    let (table, _) = table(0, 0);
+    let mut held: Vec<_> = (1..=3).map(|n| take(&table, &format!("192.0.2.{n}")).unwrap()).collect();
+    // The newest has the place of one that has gone.
+    drop(held.remove(0));
+    let newest = take(&table, "192.0.2.4").unwrap();
+    assert_eq!(table.let_go(2), 2);
+    assert!(held.iter().all(|slot| slot.connection().standing() == Order::Abort));
+    assert!(newest.connection().standing() != Order::Abort);
+}

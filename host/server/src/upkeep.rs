@@ -26,7 +26,7 @@ pub(crate) async fn run(bus: Bus, metrics: PrometheusHandle) {
     loop {
         let now = ticks.tick().await;
         bus.expire();
-        if let Some(fragments) = shortened.due(bus.memory().given_up, now) {
+        if let Some(fragments) = shortened.next_to_log(bus.memory().given_up, now) {
             let limit = bus.memory().limit;
             tracing::warn!(
                 fragments,
@@ -55,7 +55,7 @@ struct Shortened {
 
 impl Shortened {
     /// How many more fragments were given up than was logged, where there are more and the last time is long enough ago.
-    fn due(&mut self, given_up: u64, now: Instant) -> Option<u64> {
+    fn next_to_log(&mut self, given_up: u64, now: Instant) -> Option<u64> {
         let more = given_up.checked_sub(self.logged).filter(|more| *more > 0)?;
         if self.at.is_some_and(|at| now.duration_since(at) < LOG_SHORTENED) {
             return None;
@@ -72,10 +72,10 @@ mod tests {
     #[test]
     fn shortened_windows_are_logged_now_and_then() {
         let (mut shortened, begin) = (Shortened::default(), Instant::now());
-        assert_eq!(shortened.due(0, begin), None);
-        assert_eq!(shortened.due(3, begin), Some(3));
-        assert_eq!(shortened.due(9, begin + LOG_SHORTENED / 2), None);
-        assert_eq!(shortened.due(10, begin + LOG_SHORTENED), Some(7));
-        assert_eq!(shortened.due(10, begin + LOG_SHORTENED * 2), None);
+        assert_eq!(shortened.next_to_log(0, begin), None);
+        assert_eq!(shortened.next_to_log(3, begin), Some(3));
+        assert_eq!(shortened.next_to_log(9, begin + LOG_SHORTENED / 2), None);
+        assert_eq!(shortened.next_to_log(10, begin + LOG_SHORTENED), Some(7));
+        assert_eq!(shortened.next_to_log(10, begin + LOG_SHORTENED * 2), None);
     }
 }

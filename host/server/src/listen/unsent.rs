@@ -5,7 +5,11 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::net::TcpStream;
 
-/// Bytes that the system holds for a socket's peer: not sent yet, or sent and not acknowledged. 0 where it does not say.
+/// The state of a socket whose connection is over, as `tcp_info` has it: TCP_CLOSE of Linux.
+const CLOSED: u8 = 7;
+
+/// Bytes that the system holds for a socket's peer: not sent yet, or sent and not acknowledged. 0 where it does not say, and where the peer
+/// has reset the connection.
 pub(super) fn of(stream: &TcpStream) -> usize {
     ask(stream.as_raw_fd())
 }
@@ -15,7 +19,19 @@ fn ask(socket: RawFd) -> usize {
     // SAFETY: TIOCOUTQ (SIOCOUTQ, tcp(7)) writes one int to the address it is given, which is that of an int that lives here. A
     // descriptor of another kind is answered with an error.
     let result = unsafe { libc::ioctl(socket, libc::TIOCOUTQ, &raw mut bytes) };
-    if result == 0 { usize::try_from(bytes).unwrap_or(0) } else { 0 }
+    // What was written to a connection that was reset is still counted, and will never be taken.
+    if result != 0 || bytes <= 0 || is_closed(socket) { 0 } else { usize::try_from(bytes).unwrap_or(0) }
+}
+
+/// True of a socket whose connection is over, because both sides have ended it, or one has reset it.
+fn is_closed(socket: RawFd) -> bool {
+    let mut state = 0_u8;
+    let mut length: libc::socklen_t = 1;
+    // SAFETY: TCP_INFO (tcp(7)) writes as many bytes of a `tcp_info` as it is told there is room for: its first, the state.
+    let result = unsafe {
+        libc::getsockopt(socket, libc::IPPROTO_TCP, libc::TCP_INFO, (&raw mut state).cast(), &raw mut length)
+    };
+    result == 0 && length == 1 && state == CLOSED
 }
 
 /// The same of a socket that another task owns: it can be asked until it is closed.

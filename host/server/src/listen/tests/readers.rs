@@ -137,6 +137,21 @@ async fn what_a_client_has_not_taken_of_a_closed_connection_still_counts() {
 }
 
 #[tokio::test]
+async fn what_a_client_has_reset_counts_no_longer() {
+    let stage = Stage::new(LIMITS).await;
+    let mut client = stage.connect().await;
+    client.write_all(b"GET /piece HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+    until(|| stage.table.lingering() == 1).await;
+    // A process that ends with bytes unread resets its connections.
+    drop(client);
+    until(|| {
+        stage.at(1);
+        stage.table.len() == 0
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_client_that_waits_for_an_answer_is_not_slow() {
     let stage = Stage::new(LIMITS).await;
     let _waiting = stage.ask("/waiting").await;

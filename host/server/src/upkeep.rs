@@ -13,7 +13,7 @@ const EXPIRE: Duration = Duration::from_millis(500);
 /// How often what histograms have recorded is added up, whether anybody reads the metrics or not: until then every value is kept.
 const ADD_UP: Duration = Duration::from_secs(5);
 /// How often free memory is given back to the system, at the most; and so many times longer than it took is the time until the next.
-const GIVE_BACK: Duration = Duration::from_secs(2);
+const GIVE_BACK: Duration = Duration::from_secs(1);
 const PAUSE: u32 = 200;
 /// How often it is logged, at the most, that windows are shortened.
 const LOG_SHORTENED: Duration = Duration::from_secs(30);

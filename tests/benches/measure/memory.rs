@@ -8,11 +8,15 @@ use millrace_tests::{PATIENCE, Reel, resident, until};
 use crate::cpu;
 use crate::program::Program;
 use crate::report::{Figure, Goal, Row};
+use crate::spread::median;
 use crate::wire::Wire;
 
 const BROADCASTS: usize = 20;
 /// More than a window of 60 s, so that its oldest media goes.
 const SENT: Duration = Duration::from_secs(75);
+/// What is measured is the middle one of so many figures, taken this often at the end.
+const SAMPLES: usize = 24;
+const SAMPLED: Duration = Duration::from_millis(500);
 const CONFIG: &str = "ladder = []\n[log]\nlevel = \"error\"\n[ingest]\nidle_timeout = \"10m\"\nlinger = \"1s\"\n\
     [window]\nduration = \"60s\"\n[hls]\nplaylist_window = \"6s\"\n[plugin_host]\nbundled = false\n";
 
@@ -23,9 +27,17 @@ pub(crate) fn measure() -> anyhow::Result<Vec<Row>> {
     let names = (0..BROADCASTS).map(|number| format!("bench/memory/{number}"));
     let mut showings = reel.publish(&millrace.address().to_string(), names);
     let before = cpu::of_process(millrace.id())?;
-    reel.send(&mut showings, SENT, Some(1.0));
+    let sampled = std::thread::scope(|scope| {
+        let sending = scope.spawn(|| reel.send(&mut showings, SENT, Some(1.0)));
+        let mut samples = Vec::new();
+        while !sending.is_finished() {
+            samples.push(resident(millrace.id())? as f64 - idle);
+            std::thread::sleep(SAMPLED);
+        }
+        anyhow::Ok(samples)
+    })?;
     let cpu = (cpu::of_process(millrace.id())? - before).as_secs_f64();
-    let taken = resident(millrace.id())? as f64 - idle;
+    let taken = median(&sampled[sampled.len().saturating_sub(SAMPLES)..]);
     let media = metric(&millrace, "millrace_window_bytes")?;
     let pinned = metric(&millrace, "millrace_pinned_bytes")?;
     drop(showings);

@@ -31,6 +31,8 @@ const SAME_INSTANT: Time = Time::from_millis(8);
 const START_SKEW: Time = Time::from_millis(2_000);
 /// The most groups remembered, whatever their length: hostile keyframes cannot grow the calendar without end.
 const MAX_GROUPS: usize = 8_192;
+/// The most epochs remembered: far more returns of a publisher than a window holds.
+const MAX_EPOCHS: usize = 1_024;
 
 /// What a calendar is made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +145,10 @@ impl Calendar {
         let id = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
         // Two epochs within a millisecond, or a clock that was set back, must not share a URL.
         let id = self.epochs.back().map_or(id, |last| id.max(last.info.id + 1));
+        // A publisher may return again and again without media, by whose groups epochs are forgotten otherwise.
+        if self.epochs.len() == MAX_EPOCHS {
+            self.epochs.pop_front();
+        }
         self.epochs.push_back(EpochEntry {
             info: EpochInfo { number, id },
             offset: None,

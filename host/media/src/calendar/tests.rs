@@ -294,3 +294,17 @@ fn no_order_of_hostile_fragments_panics_or_fills_the_memory() {
     }
     assert!(source.calendar.segments.len() <= segments::MAX_SEGMENTS);
 }
+
+#[test]
+fn returns_without_media_do_not_fill_the_memory() {
+    let mut source = Source::new();
+    let mut last = source.calendar.epoch().unwrap();
+    for _ in 0..5_000 {
+        source.calendar.begin_epoch(UNIX);
+        let epoch = source.calendar.epoch().unwrap();
+        assert!(epoch.id > last.id);
+        last = epoch;
+    }
+    assert!(source.calendar.epochs.len() <= MAX_EPOCHS);
+    assert!(source.video(0.0, true).is_ok());
+}

@@ -58,6 +58,12 @@ pub trait AudioEncoder: Send {
     /// [`AudioError`] where the samples are not whole or the library fails.
     fn encode(&mut self, samples: &[f32], out: &mut Vec<AudioPacket>) -> Result<(), AudioError>;
 
+    /// Aims at another bitrate, in bits per second, from here on. Setting the one in force costs nothing.
+    ///
+    /// # Errors
+    /// [`AudioError::Bitrate`] out of range, [`AudioError::Backend`] where the library fails.
+    fn set_bitrate(&mut self, bitrate: u32) -> Result<(), AudioError>;
+
     /// Appends what is left to `out`, filled up with silence so that every sample given comes out of a decoder. The stream is over.
     ///
     /// # Errors

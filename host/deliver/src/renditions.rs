@@ -52,7 +52,7 @@ pub(crate) fn sound_of<'a, R: Rung>(video: &'a R, rungs: &'a [R]) -> Sounds<'a, 
         return Sounds { rendition: None, sounds: source.into_iter().map(Sound::itself).collect() };
     }
     let made_from =
-        |rung: &R, source: &R| matches!(rung.provenance(), Provenance::Derived { from, .. } if from == source.name());
+        |rung: &R, source: &R| matches!(rung.provenance(), Provenance::Derived { from: Some(from), .. } if from == source.name());
     let members = source.iter().map(|from| match own.iter().find(|rung| made_from(rung, from)) {
         Some(made) => Sound { rung: *made, stands_for: *from },
         // It is not ready yet, or was not wanted.

@@ -148,6 +148,11 @@ impl Broadcast {
         lock(&self.0.calendar).forced_cuts()
     }
 
+    /// A handle that does not keep it.
+    pub fn downgrade(&self) -> Weak {
+        Weak(Arc::downgrade(&self.0))
+    }
+
     /// True of two handles to one broadcast.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
@@ -263,6 +268,22 @@ impl Broadcast {
 
     pub(crate) fn has_ended(&self) -> bool {
         lock(&self.0.tracks).values().all(Track::is_ended)
+    }
+}
+
+/// A broadcast that is not kept by this handle.
+#[derive(Clone, Debug)]
+pub struct Weak(std::sync::Weak<Shared>);
+
+impl Weak {
+    /// True while the broadcast is there and has not ended.
+    pub fn is_live(&self) -> bool {
+        self.0.upgrade().is_some_and(|shared| !matches!(Broadcast(shared).state(), State::Ended { .. }))
+    }
+
+    /// True where this is that broadcast.
+    pub fn is(&self, broadcast: &Broadcast) -> bool {
+        std::ptr::eq(self.0.as_ptr(), Arc::as_ptr(&broadcast.0))
     }
 }
 

@@ -5,7 +5,7 @@
 //! | what | what happens |
 //! | --- | --- |
 //! | a size that is odd, below 16 or above 8192, a bitrate of 0 | [`Encoders::open`] refuses it, with the value and the range: no track is made |
-//! | a size larger than the source | [`Encoders::configured`] gives nothing, so that no rung is made |
+//! | a size larger than the source | [`Rendition::fit`] gives nothing, so that no rung is made |
 //! | a backend that fails | opened anew with the next group, three times; then submissions fail with its reason |
 //! | an encoder that is too slow | it skips to its next group; what the ladder's [economy](crate::Economy) says is done before |
 //!
@@ -18,11 +18,13 @@ mod pending;
 mod relief;
 mod rung;
 mod steering;
+mod wants;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,14 +36,16 @@ use millrace_media::{Fragment, Time};
 use tokio::sync::watch;
 
 use crate::decode::{Decoders, ReaderId, Source, SourceDecoder};
-use crate::ladder::{Economy, Rendition};
+use crate::factory::SourceTrack;
+use crate::ladder::{self, Economy, Rendition};
 use crate::output::{Output, OutputError, Outputs};
 use crate::sound::{AudioEncoder, Sounds};
-use crate::stats::{Counters, Meter};
+use crate::stats::{Counters, Meter, Work};
 use attention::{Attention, Situation, Verdict};
 use coder::{Coder, Opener};
 use load::Member;
 use steering::Schedule;
+use wants::Wants;
 
 pub(crate) use load::Load;
 pub use steering::Steering;
@@ -66,9 +70,18 @@ pub enum EncodeError {
     Closed,
 }
 
+impl EncodeError {
+    pub(crate) fn elsewhere(name: &str, track: &Track) -> Self {
+        Self::Invalid(format!("the encoder {name} is on the track {}", track.name()))
+    }
+}
+
 impl From<OutputError> for EncodeError {
     fn from(error: OutputError) -> Self {
-        Self::Invalid(error.to_string())
+        match error {
+            OutputError::TooMany(_) => Self::Overloaded(error.to_string()),
+            _ => Self::Invalid(error.to_string()),
+        }
     }
 }
 
@@ -88,10 +101,9 @@ pub struct Encoders(Arc<Shared>);
 
 /// What the encoders of one transcoder work on and with.
 pub(crate) struct Wiring {
-    /// The source's track.
-    pub(crate) track: Track,
-    pub(crate) rendition: Option<Arc<Rendition>>,
-    /// Of the ladder that the rendition is from.
+    /// The ladder that applies to the broadcast.
+    pub(crate) renditions: Vec<Arc<Rendition>>,
+    /// Of that ladder.
     pub(crate) economy: Arc<Economy>,
     pub(crate) outputs: Outputs,
     pub(crate) counters: Arc<Counters>,
@@ -121,98 +133,142 @@ impl Encoders {
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The settings of the transcoder's rendition, with the source's aspect ratio within the rendition's size; none where it works
-    /// for no rendition, or the source is smaller.
-    pub fn configured(&self) -> Option<VideoSettings> {
-        let wiring = &self.0.wiring;
-        wiring.rendition.as_ref()?.fit(&wiring.track.info()?.format)
-    }
-
-    /// Opens the encoder of the output track `name`, or finds the one that an earlier instance opened. That one takes other settings
-    /// up with the source's next epoch, and not within one: a track's headers change only where there is a discontinuity.
+    /// Opens the encoder of the output track `name` on a track of the source, or finds the one that is open under this name. One that is found
+    /// keeps its settings. Where the track has changed since, it takes the new ones where the source's next epoch begins, and not within
+    /// one: a track's headers change only where there is a discontinuity.
     ///
     /// # Errors
-    /// Where the name is taken, the settings are out of range, or no backend does the codec, of the source or of the rung.
-    pub fn open(&self, name: &str, settings: VideoSettings) -> Result<VideoEncoder, EncodeError> {
+    /// Where the name is taken, the settings are out of range, the encoder that is found is on another track, or no backend does the codec,
+    /// of the source or of the rung.
+    pub fn open(&self, name: &str, source: &SourceTrack, settings: VideoSettings) -> Result<VideoEncoder, EncodeError> {
+        self.open_within(name, source, settings, usize::MAX)
+    }
+
+    /// As [`Encoders::open`], where the transcoder may have `most` output tracks.
+    ///
+    /// # Errors
+    /// Also where it has as many already.
+    pub fn open_within(
+        &self,
+        name: &str,
+        source: &SourceTrack,
+        settings: VideoSettings,
+        most: usize,
+    ) -> Result<VideoEncoder, EncodeError> {
         let mut open = self.open_now();
-        let Wiring { track, rendition, economy, outputs, counters, decoders, clock } = &self.0.wiring;
-        let info = track.info().ok_or_else(|| EncodeError::Invalid("the source has no CMAF header yet".into()))?;
+        let Wiring { renditions, economy, outputs, counters, decoders, clock } = &self.0.wiring;
         settings.validate().map_err(millrace_codec::EncodeError::from)?;
-        let decoder = match open.get(name) {
-            Some(encoder) => encoder.0.decoder.clone(),
-            None => {
-                let (broadcast, clock) = (outputs.broadcast().clone(), clock.clone());
-                decoders.get(&Source { broadcast, track: track.clone(), clock })?
-            }
-        };
-        let settings = VideoSettings { colour: settings.colour.or(decoder.colour(&info)?), ..settings };
+        let track = &source.track;
         if let Some(encoder) = open.get(name) {
-            encoder.0.want(settings);
+            encoder.on(track)?;
+            if encoder.0.source.swap(source.id, Ordering::Relaxed) != source.id {
+                let colour = settings.colour.or(encoder.0.decoder.colour(&source.info)?);
+                encoder.0.wants.lock().returned(VideoSettings { colour, ..settings });
+            }
             return Ok(encoder.clone());
         }
+        let (broadcast, of) = (outputs.broadcast().clone(), track.clone());
+        let decoder = decoders.get(&Source { broadcast, track: of, clock: clock.clone() })?;
+        let settings = VideoSettings { colour: settings.colour.or(decoder.colour(&source.info)?), ..settings };
         let backend = (self.0.opener)(&settings)?;
-        let output = outputs.open(name)?;
+        let output = outputs.open_within(name, Some(track.name()), most)?;
         let encoder = rung::start(rung::Parts {
             decoder,
             coder: Coder::new(self.0.opener.clone(), settings, backend),
             output,
-            timescale: info.timescale,
+            source: source.clone(),
             counters: counters.clone(),
             clock: clock.clone(),
             name: name.to_owned(),
             economy: economy.clone(),
-            priority: rendition.as_ref().map_or(0, |rendition| rendition.priority),
+            priority: ladder::rung_of(renditions, name).map_or(0, |rendition| rendition.priority),
         })?;
         open.insert(name.to_owned(), encoder.clone());
         Ok(encoder)
     }
 
-    /// What the transcoder's rendition wants of its sound; none where it works for no rendition or its track is no sound, where the
-    /// source's own sound goes with the rendition, or the source's pictures, as far as they are known, are smaller than it.
-    pub fn configured_audio(&self) -> Option<AudioSettings> {
-        self.0.sounds.configured()
+    /// What a rendition wants of its audio; none where the track is not audio, where the source's own audio goes with the rendition, or where
+    /// the source's video, as far as it is known, is smaller than it.
+    pub fn audio_settings(&self, rendition: &Rendition, source: &SourceTrack) -> Option<AudioSettings> {
+        self.0.sounds.settings(rendition, source)
     }
 
-    /// Opens the encoder of sound of the output track `name`, or finds the one that an earlier instance opened.
+    /// Opens the audio encoder of the output track `name` on a track of the source, or finds the one that is open under this name, which keeps
+    /// its settings.
     ///
     /// # Errors
-    /// Where the name is taken, the settings are out of range, or nothing here decodes the source as it is now.
-    pub fn open_audio(&self, name: &str, settings: AudioSettings) -> Result<AudioEncoder, EncodeError> {
-        self.0.sounds.open(name, settings)
+    /// Where the name is taken, the settings are out of range, the encoder that is found is on another track, or nothing here decodes the
+    /// source as it is now.
+    pub fn open_audio(
+        &self,
+        name: &str,
+        source: &SourceTrack,
+        settings: AudioSettings,
+    ) -> Result<AudioEncoder, EncodeError> {
+        self.0.sounds.open(name, source, settings, usize::MAX)
     }
 
-    /// The encoders of sound that are open.
-    pub(crate) fn all_audio(&self) -> Vec<AudioEncoder> {
-        self.0.sounds.all()
+    /// As [`Encoders::open_audio`], where the transcoder may have `most` output tracks.
+    ///
+    /// # Errors
+    /// Also where it has as many already.
+    pub fn open_audio_within(
+        &self,
+        name: &str,
+        source: &SourceTrack,
+        settings: AudioSettings,
+        most: usize,
+    ) -> Result<AudioEncoder, EncodeError> {
+        self.0.sounds.open(name, source, settings, most)
     }
 
-    /// The encoders that are open.
-    pub(crate) fn all(&self) -> Vec<VideoEncoder> {
-        self.open_now().values().cloned().collect()
+    /// The audio encoders that are open on a track.
+    pub(crate) fn audio_on(&self, track: &Track) -> Vec<AudioEncoder> {
+        self.0.sounds.on(track)
     }
 
-    /// Lets every encoder encode what it has been given, and waits for that. `source_ended` says that the decoder may give up the
-    /// pictures it holds back for reordering.
-    pub(crate) async fn finish(&self, source_ended: bool) {
-        let encoders: Vec<_> = self.open_now().drain().map(|(_, encoder)| encoder).collect();
-        for encoder in &encoders {
-            if source_ended {
+    /// The encoders that are open on a track.
+    pub(crate) fn video_on(&self, track: &Track) -> Vec<VideoEncoder> {
+        self.open_now().values().filter(|encoder| encoder.is_on(track)).cloned().collect()
+    }
+
+    /// Lets every encoder encode what it has been given, and waits for that.
+    pub(crate) async fn finish(&self) {
+        self.finish_those(|_| true).await;
+    }
+
+    /// Lets the encoders on a track that has ended encode what they have been given, waits for that, and ends their tracks.
+    pub(crate) async fn finish_on(&self, track: &Track) {
+        for name in self.finish_those(|on| on.is_same(track)).await {
+            self.0.wiring.outputs.end_one(&name);
+        }
+    }
+
+    /// The names of those that have finished.
+    async fn finish_those(&self, which: impl Fn(&Track) -> bool) -> Vec<String> {
+        let encoders: Vec<_> = self.open_now().extract_if(|_, encoder| which(encoder.track())).collect();
+        for (_, encoder) in &encoders {
+            // The decoder may give up the frames it holds back for reordering.
+            if encoder.track().is_ended() {
                 encoder.0.decoder.finish(encoder.0.reader, self.0.wiring.clock.now().monotonic);
             }
             encoder.0.decoder.close_reader(encoder.0.reader);
         }
-        for encoder in encoders {
+        let mut names = Vec::new();
+        for (name, encoder) in encoders {
             let mut running = encoder.0.running.clone();
             // An error means that the thread's end of the channel is gone, which is what is waited for.
             let _ = running.wait_for(|running| !running).await;
+            names.push(name);
         }
-        self.0.sounds.finish().await;
+        names.extend(self.0.sounds.finish(which).await);
+        names
     }
 }
 
 impl fmt::Debug for Encoders {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Encoders").field("track", &self.0.wiring.track).finish_non_exhaustive()
+        f.debug_struct("Encoders").field("outputs", &self.0.wiring.outputs).finish_non_exhaustive()
     }
 }
 
@@ -225,9 +281,11 @@ struct Handle {
     decoder: Arc<SourceDecoder>,
     reader: ReaderId,
     output: Output,
+    track: Track,
+    /// The [id](SourceTrack::id) of what the track is, as the transcoder last opened it.
+    source: AtomicU32,
     schedule: Arc<Mutex<Schedule>>,
-    /// The settings that the transcoder last asked for.
-    wanted: Arc<Mutex<VideoSettings>>,
+    wants: Wants,
     idle_timeout: Option<Duration>,
     attention: Mutex<Attention>,
     member: Arc<Member>,
@@ -238,10 +296,6 @@ struct Handle {
 }
 
 impl Handle {
-    fn want(&self, settings: VideoSettings) {
-        *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = settings;
-    }
-
     fn decide(&self, fragment: &Fragment) -> Verdict {
         let now = self.clock.now().monotonic;
         let reliefs = self.member.in_force(now);
@@ -266,6 +320,38 @@ impl Drop for Handle {
 }
 
 impl VideoEncoder {
+    /// The track whose frames it encodes.
+    pub fn track(&self) -> &Track {
+        &self.0.track
+    }
+
+    fn is_on(&self, track: &Track) -> bool {
+        self.0.track.is_same(track)
+    }
+
+    fn on(&self, track: &Track) -> Result<(), EncodeError> {
+        if self.is_on(track) { Ok(()) } else { Err(EncodeError::elsewhere(&self.0.name, &self.0.track)) }
+    }
+
+    /// The settings in force, or to be in force with the next group.
+    pub fn settings(&self) -> VideoSettings {
+        self.0.wants.lock().settings().clone()
+    }
+
+    /// Asks for other settings, from the next group on.
+    ///
+    /// # Errors
+    /// Where they are out of range, or of another codec or size: that would be another track.
+    pub fn reconfigure(&self, settings: VideoSettings) -> Result<(), EncodeError> {
+        settings.validate().map_err(millrace_codec::EncodeError::from)?;
+        self.0.wants.lock().reconfigured(settings)
+    }
+
+    /// What it has done so far.
+    pub fn work(&self) -> Work {
+        self.0.meter.work()
+    }
+
     /// The pictures of this fragment are to be encoded. Waits while too much is waiting already: a second of media before the decoder,
     /// or some pictures before the encoder. While nobody plays the rung, or it is given up, nothing is done with them.
     ///

@@ -1,25 +1,29 @@
 //! What a transcoder factory is, native or a plugin: the runner knows no difference.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use millrace_media::calendar::Group;
-use millrace_media::track::{Info, Kind};
-use millrace_media::{BroadcastName, Fragment, TrackName};
+use millrace_media::track::{Info, Kind, Track};
+use millrace_media::{BroadcastName, Fragment};
 use tokio::runtime::Handle;
 
 use crate::encoder::Encoders;
 use crate::ladder::Rendition;
 use crate::output::Outputs;
 
-/// For what a factory makes transcoders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a factory makes transcoders for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Scope {
-    /// One for each track of the source.
-    PerTrack,
-    /// One for each track of the source and each rendition of the ladder that applies to it.
-    PerRendition,
+    /// Each track of a source.
+    #[default]
+    Track,
+    /// Each track of a source and each rendition of the ladder that applies to it.
+    Rendition,
+    /// Each broadcast, with all its tracks.
+    Broadcast,
 }
 
 /// Why a transcoder is started.
@@ -31,28 +35,139 @@ pub enum Reason {
     AfterFault,
     /// A new version of the factory has taken over.
     Reloaded,
-    /// The publisher has returned, or describes its track anew.
-    SourceReturned,
+}
+
+/// A value that outlives a transcoder's instances. Cheap to clone: clones share the value.
+#[derive(Clone, Debug, Default)]
+pub struct Slot(Arc<Mutex<Option<Bytes>>>);
+
+impl Slot {
+    /// Saves a value in place of the one before.
+    pub fn save(&self, value: Bytes) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+    }
+
+    /// The value that was saved last.
+    pub fn load(&self) -> Option<Bytes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// What a transcoder is given when it starts. The handles in it belong to the transcoder's key, not to the instance: one that follows
-/// after a fault finds the outputs and encoders of the one before.
+/// after a fault finds the outputs, encoders and state of the one before.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// The broadcast.
     pub broadcast: BroadcastName,
-    /// The source's track.
-    pub track: TrackName,
-    /// What the track is. Holds as long as the instance lives.
-    pub info: Arc<Info>,
+    /// The source's track, of a factory that works per track or rendition.
+    pub track: Option<Track>,
     /// The rendition to be made, of a factory that works per rendition.
     pub rendition: Option<Arc<Rendition>>,
+    /// The ladder that applies to the broadcast.
+    pub renditions: Vec<Arc<Rendition>>,
     /// Why now.
     pub reason: Reason,
     /// Where its own output goes.
     pub outputs: Outputs,
     /// The native encoders it may use.
     pub encoders: Encoders,
+    /// Kept for this transcoder.
+    pub state: Slot,
+    /// Kept for all transcoders of the factory on this broadcast.
+    pub broadcast_state: Slot,
+}
+
+/// A track of the source, as it is from [`Transcoder::track`] to [`Transcoder::track_end`].
+#[derive(Clone, Debug)]
+pub struct SourceTrack {
+    /// Tells it from the other tracks of a transcoder, and from what the same track was before it changed.
+    pub id: u32,
+    /// The track.
+    pub track: Track,
+    /// What it is.
+    pub info: Arc<Info>,
+}
+
+/// Whether a transcoder works on a track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Its fragments follow.
+    Accept,
+    /// Its fragments are not given.
+    Decline,
+}
+
+/// What became of a fragment that a transcoder was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// It was worked on.
+    Whole,
+    /// It was skipped, because the factory's transcoders use more than their share of the processor.
+    Skipped,
+}
+
+/// Why fragments are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The transcoder was too slow.
+    Behind,
+}
+
+/// Fragments that are missing. The next one starts a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The [`SourceTrack::id`] they belong to.
+    pub track: u32,
+    /// How many.
+    pub skipped: u64,
+    /// The group that the next fragment starts.
+    pub next: Group,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// Why a track is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrackEnd {
+    /// The source has ended it.
+    Ended,
+    /// The source describes it anew.
+    Changed,
+    /// Its publisher was away, and has returned.
+    PublisherLost,
+}
+
+impl TrackEnd {
+    /// The word for it in the plugin contract.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ended => "ended",
+            Self::Changed => "changed",
+            Self::PublisherLost => "publisher-lost",
+        }
+    }
+}
+
+/// Why a transcoder stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// What it was made for has ended.
+    Ended,
+    /// Its rendition or ladder was removed.
+    Removed,
+    /// The server stops.
+    Shutdown,
+}
+
+impl Stop {
+    /// The word for it in the plugin contract.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ended => "ended",
+            Self::Removed => "removed",
+            Self::Shutdown => "shutdown",
+        }
+    }
 }
 
 /// Something went wrong in a transcoder.
@@ -69,13 +184,25 @@ pub enum Fault {
 /// What happens when a factory's transcoders fault again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Policy {
-    /// The work goes on without it: encoders it opened are fed every fragment, tracks like the source's get the source's fragments.
+    /// The work goes on without it: encoders it opened are fed every fragment, tracks like the source's get the source's fragments. The
+    /// tracks of a transcoder that went over its output limits are not fed.
     #[default]
     Bypass,
     /// What it made ends; the source goes on.
     Drop,
     /// The broadcast ends.
     Fail,
+}
+
+impl Policy {
+    /// The word for it in configurations, the API and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bypass => "bypass",
+            Self::Drop => "drop",
+            Self::Fail => "fail",
+        }
+    }
 }
 
 /// When the breaker opens, and what then.
@@ -95,13 +222,13 @@ impl Default for Breaker {
     }
 }
 
-/// Decides, per track, whether to work on it, and makes a transcoder for it.
+/// Makes transcoders.
 #[async_trait]
 pub trait Factory: Send + Sync {
     /// Its name, unique among the factories of a runner.
     fn name(&self) -> &str;
 
-    /// For what it makes transcoders.
+    /// What it makes transcoders for.
     fn scope(&self) -> Scope;
 
     /// The kinds of track it wants to be asked about.
@@ -122,35 +249,50 @@ pub trait Factory: Send + Sync {
         None
     }
 
-    /// Makes a transcoder, or none where it declines the track.
+    /// Makes a transcoder, before it is told of any track.
     ///
     /// # Errors
     /// Where it fails at the start: counted, and tried again with the next group.
-    async fn start(&self, context: Context) -> Result<Option<Box<dyn Transcoder>>, Fault>;
+    async fn start(&self, context: Context) -> Result<Box<dyn Transcoder>, Fault>;
 }
 
-/// Works on one track, fragment by fragment.
+/// Works on one track, or on all of a broadcast, fragment by fragment.
 #[async_trait]
 pub trait Transcoder: Send {
-    /// The next fragment in decode order. The first begins a group.
+    /// A track, before its first fragment. A transcoder for one track that declines it ends without [`Transcoder::stop`]; another is made
+    /// should the track change.
+    ///
+    /// # Errors
+    /// Counted, and tried again with the track's next group.
+    async fn track(&mut self, track: &SourceTrack) -> Result<Decision, Fault>;
+
+    /// The next fragment of the track with this [id](SourceTrack::id), in decode order. The first starts a group.
     ///
     /// # Errors
     /// Counted; see [`Fault`] for what follows.
-    async fn fragment(&mut self, fragment: &Fragment) -> Result<(), Fault>;
+    async fn fragment(&mut self, track: u32, fragment: &Fragment) -> Result<Taken, Fault>;
 
-    /// `skipped` fragments were missed; the next begins group `next`.
+    /// Fragments are missing.
     ///
     /// # Errors
     /// As for a fragment.
-    async fn gap(&mut self, _next: Group, _skipped: u64) -> Result<(), Fault> {
+    async fn gap(&mut self, _gap: Gap) -> Result<(), Fault> {
         Ok(())
     }
 
-    /// The source has ended, or this instance's part in it. Encoders drain by themselves.
+    /// A track is over.
+    ///
+    /// # Errors
+    /// As for a fragment.
+    async fn track_end(&mut self, _track: u32, _why: TrackEnd) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// It is over. Encoders drain by themselves.
     ///
     /// # Errors
     /// Counted.
-    async fn stop(&mut self) -> Result<(), Fault> {
+    async fn stop(&mut self, _why: Stop) -> Result<(), Fault> {
         Ok(())
     }
 }

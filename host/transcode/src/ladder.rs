@@ -87,6 +87,12 @@ impl Rendition {
     }
 }
 
+/// The rendition that a track of this name is a part of: its name is the rendition's, or begins with it and `-`.
+pub(crate) fn rung_of<'a>(renditions: &'a [Arc<Rendition>], track: &str) -> Option<&'a Arc<Rendition>> {
+    let belongs = |rung: &str| track.strip_prefix(rung).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+    renditions.iter().filter(|rendition| belongs(&rendition.name)).max_by_key(|rendition| rendition.name.len())
+}
+
 /// Which broadcasts a ladder is for.
 pub type Pattern = Arc<dyn Fn(&BroadcastName) -> bool + Send + Sync>;
 

@@ -1,15 +1,17 @@
 //! The native ladder: the same work as the bundled ladder plugin, without a sandbox around it.
 
-use async_trait::async_trait;
-use millrace_media::Fragment;
-use millrace_media::track::Kind;
+use std::sync::Arc;
 
-use crate::encoder::{EncodeError, VideoEncoder};
-use crate::factory::{Context, Factory, Fault, Scope, Transcoder};
+use async_trait::async_trait;
+use millrace_media::track::Kind;
+use millrace_media::{BroadcastName, Fragment};
+
+use crate::encoder::{EncodeError, Encoders, VideoEncoder};
+use crate::factory::{Context, Decision, Factory, Fault, Scope, SourceTrack, Taken, Transcoder};
 use crate::ladder::Rendition;
 use crate::sound::AudioEncoder;
 
-/// Makes every rendition of the ladder that is not larger than its source, and its sound where that is not to be the source's own.
+/// Makes every rendition of the ladder that is not larger than its source, and its audio where that is not to be the source's own.
 #[derive(Debug, Default)]
 pub struct NativeLadder;
 
@@ -20,57 +22,73 @@ impl Factory for NativeLadder {
     }
 
     fn scope(&self) -> Scope {
-        Scope::PerRendition
+        Scope::Rendition
     }
 
     fn kinds(&self) -> &[Kind] {
         &[Kind::Video, Kind::Audio]
     }
 
-    async fn start(&self, context: Context) -> Result<Option<Box<dyn Transcoder>>, Fault> {
-        let Some(rendition) = &context.rendition else { return Ok(None) };
-        match context.info.kind() {
-            Kind::Video => pictures(&context, rendition),
-            Kind::Audio => sound(&context, rendition),
-            Kind::Data => Ok(None),
-        }
+    async fn start(&self, context: Context) -> Result<Box<dyn Transcoder>, Fault> {
+        let Context { broadcast, rendition, encoders, .. } = context;
+        let rendition = rendition.ok_or_else(|| Fault::Returned("there is no rendition to be made".into()))?;
+        Ok(Box::new(Rung { broadcast, rendition, encoders, encoder: None }))
     }
 }
 
-fn pictures(context: &Context, rendition: &Rendition) -> Result<Option<Box<dyn Transcoder>>, Fault> {
-    let Some(settings) = context.encoders.configured() else { return Ok(None) };
-    let encoder = context.encoders.open(&rendition.name, settings)?;
-    Ok(Some(Box::new(Rung::Pictures(encoder))))
+struct Rung {
+    broadcast: BroadcastName,
+    rendition: Arc<Rendition>,
+    encoders: Encoders,
+    encoder: Option<Encoder>,
 }
 
-/// The rendition's name is its pictures'; a source may have sound in several languages.
-fn sound(context: &Context, rendition: &Rendition) -> Result<Option<Box<dyn Transcoder>>, Fault> {
-    let Some(settings) = context.encoders.configured_audio() else { return Ok(None) };
-    let name = format!("{}-{}", rendition.name, context.track);
-    match context.encoders.open_audio(&name, settings) {
-        Ok(encoder) => Ok(Some(Box::new(Rung::Sound(encoder)))),
-        // No other attempt would go better, and the source's own sound goes with the pictures instead.
-        Err(EncodeError::Unsupported(reason)) => {
-            tracing::warn!(broadcast = %context.broadcast, rendition = &*rendition.name, reason, "the source's sound is kept");
-            Ok(None)
-        }
-        Err(error) => Err(error.into()),
+enum Encoder {
+    Video(VideoEncoder),
+    Audio(AudioEncoder),
+}
+
+impl Rung {
+    fn video(&self, source: &SourceTrack) -> Result<Option<Encoder>, EncodeError> {
+        let Some(settings) = self.rendition.fit(&source.info.format) else { return Ok(None) };
+        self.encoders.open(&self.rendition.name, source, settings).map(|encoder| Some(Encoder::Video(encoder)))
     }
-}
 
-enum Rung {
-    Pictures(VideoEncoder),
-    Sound(AudioEncoder),
+    /// The rendition's name is its video's; a source may have audio in several languages.
+    fn audio(&self, source: &SourceTrack) -> Result<Option<Encoder>, EncodeError> {
+        let Some(settings) = self.encoders.audio_settings(&self.rendition, source) else { return Ok(None) };
+        let name = format!("{}-{}", self.rendition.name, source.track.name());
+        match self.encoders.open_audio(&name, source, settings) {
+            Ok(encoder) => Ok(Some(Encoder::Audio(encoder))),
+            // No other attempt would go better, and the source's own audio goes with the video instead.
+            Err(EncodeError::Unsupported(reason)) => {
+                let (broadcast, rendition) = (&self.broadcast, &*self.rendition.name);
+                tracing::warn!(%broadcast, rendition, reason, "the source's audio is kept");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
 }
 
 #[async_trait]
 impl Transcoder for Rung {
-    async fn fragment(&mut self, fragment: &Fragment) -> Result<(), Fault> {
-        match self {
-            Self::Pictures(encoder) => encoder.submit(fragment).await?,
-            Self::Sound(encoder) => encoder.submit(fragment).await?,
+    async fn track(&mut self, source: &SourceTrack) -> Result<Decision, Fault> {
+        self.encoder = match source.info.kind() {
+            Kind::Video => self.video(source)?,
+            Kind::Audio => self.audio(source)?,
+            _ => None,
+        };
+        Ok(if self.encoder.is_some() { Decision::Accept } else { Decision::Decline })
+    }
+
+    async fn fragment(&mut self, _: u32, fragment: &Fragment) -> Result<Taken, Fault> {
+        match &self.encoder {
+            Some(Encoder::Video(encoder)) => encoder.submit(fragment).await?,
+            Some(Encoder::Audio(encoder)) => encoder.submit(fragment).await?,
+            None => {}
         }
-        Ok(())
+        Ok(Taken::Whole)
     }
 }
 

@@ -11,6 +11,8 @@ use millrace_media::name::NameError;
 use millrace_media::track::{Info, Producer, Provenance, Track, WriteError};
 use millrace_media::{Broadcast, Media, TrackName};
 
+use crate::factory::SourceTrack;
+use crate::ladder::{self, Rendition};
 use crate::stats::Counters;
 
 /// Why an output could not be made or written.
@@ -25,22 +27,52 @@ pub enum OutputError {
     /// The fragment was not taken.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// The transcoder has as many tracks as it may.
+    #[error("the plugin has {0} output tracks on this instance already, as many as it may")]
+    TooMany(usize),
 }
 
 /// The output tracks of one transcoder. They outlive an instance that faults, and end when the transcoder does.
 #[derive(Clone)]
 pub struct Outputs(Arc<Shared>);
 
+/// Whose outputs they are.
+#[derive(Clone, Debug)]
+pub(crate) struct Owner {
+    pub(crate) factory: Arc<str>,
+    /// What the outputs are made for.
+    pub(crate) rendition: Option<Arc<str>>,
+    /// The source's track, where there is only one.
+    pub(crate) track: Option<TrackName>,
+    /// The ladder that applies to the broadcast.
+    pub(crate) renditions: Vec<Arc<Rendition>>,
+}
+
+impl Owner {
+    /// What is said of an output track: a rung of the ladder by its name, where it was made for no rendition.
+    fn provenance(&self, name: &TrackName, from: Option<&TrackName>) -> Provenance {
+        let named = || ladder::rung_of(&self.renditions, name.as_str()).map(|rendition| rendition.name.clone());
+        Provenance::Derived {
+            factory: self.factory.clone(),
+            rendition: self.rendition.clone().or_else(named),
+            from: from.or(self.track.as_ref()).cloned(),
+        }
+    }
+}
+
 struct Shared {
     broadcast: Broadcast,
-    provenance: Provenance,
+    owner: Owner,
     counters: Arc<Counters>,
     open: Mutex<HashMap<TrackName, Output>>,
+    /// It went over its output limits: nothing is written in its place.
+    exceeded: AtomicBool,
 }
 
 impl Outputs {
-    pub(crate) fn new(broadcast: Broadcast, provenance: Provenance, counters: Arc<Counters>) -> Self {
-        Self(Arc::new(Shared { broadcast, provenance, counters, open: Mutex::default() }))
+    pub(crate) fn new(broadcast: Broadcast, owner: Owner, counters: Arc<Counters>) -> Self {
+        let (open, exceeded) = (Mutex::default(), AtomicBool::new(false));
+        Self(Arc::new(Shared { broadcast, owner, counters, open, exceeded }))
     }
 
     fn open_now(&self) -> MutexGuard<'_, HashMap<TrackName, Output>> {
@@ -52,29 +84,57 @@ impl Outputs {
         &self.0.broadcast
     }
 
-    /// Opens an output track, or finds the one of this name that an earlier instance opened.
+    /// Opens an output track, or finds the one of this name that an earlier instance opened. `from` is the track it is made from, where that
+    /// is one.
     ///
     /// # Errors
     /// Where the name is no track's name, or is taken: the error names the owner.
-    pub fn open(&self, name: &str) -> Result<Output, OutputError> {
+    pub fn open(&self, name: &str, from: Option<&TrackName>) -> Result<Output, OutputError> {
+        self.open_within(name, from, usize::MAX)
+    }
+
+    /// As [`Outputs::open`], where the transcoder may have `most` tracks.
+    ///
+    /// # Errors
+    /// Also where it has as many already.
+    pub fn open_within(&self, name: &str, from: Option<&TrackName>, most: usize) -> Result<Output, OutputError> {
         let name = TrackName::new(name)?;
         let mut open = self.open_now();
         if let Some(output) = open.get(&name) {
             return Ok(output.clone());
         }
-        let producer = self.0.broadcast.derive(name.clone(), self.0.provenance.clone())?;
+        if open.len() >= most {
+            return Err(OutputError::TooMany(most));
+        }
+        let producer = self.0.broadcast.derive(name.clone(), self.0.owner.provenance(&name, from))?;
         let output = Output {
             producer: Arc::new(Mutex::new(producer)),
-            like_source: Arc::new(AtomicBool::new(false)),
+            like: Arc::default(),
             counters: self.0.counters.clone(),
         };
         open.insert(name, output.clone());
         Ok(output)
     }
 
-    /// The outputs that are open.
-    pub(crate) fn all(&self) -> Vec<Output> {
+    /// The transcoder went over its output limits: [bypass](crate::factory::Policy::Bypass) does not write in its place.
+    pub fn exceeded(&self) {
+        self.0.exceeded.store(true, Ordering::Relaxed);
+    }
+
+    /// The outputs that the source's own fragments can stand in for.
+    pub(crate) fn to_bypass(&self) -> Vec<Output> {
+        if self.0.exceeded.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
         self.open_now().values().cloned().collect()
+    }
+
+    /// Ends one output: readers read what is left.
+    pub(crate) fn end_one(&self, name: &str) {
+        let output = TrackName::new(name).ok().and_then(|name| self.open_now().remove(&name));
+        if let Some(output) = output {
+            output.end();
+        }
     }
 
     /// Ends every output: readers read what is left.
@@ -87,7 +147,7 @@ impl Outputs {
 
 impl fmt::Debug for Outputs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outputs").field("provenance", &self.0.provenance).finish_non_exhaustive()
+        f.debug_struct("Outputs").field("owner", &self.0.owner).finish_non_exhaustive()
     }
 }
 
@@ -95,8 +155,8 @@ impl fmt::Debug for Outputs {
 #[derive(Clone, Debug)]
 pub struct Output {
     producer: Arc<Mutex<Producer>>,
-    /// It carries what the source's track carries, so that the source's own fragments can stand in for the transcoder's.
-    like_source: Arc<AtomicBool>,
+    /// The source's track whose own fragments can stand in for the transcoder's.
+    like: Arc<Mutex<Option<Track>>>,
     counters: Arc<Counters>,
 }
 
@@ -105,25 +165,29 @@ impl Output {
         self.producer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn like(&self) -> MutexGuard<'_, Option<Track>> {
+        self.like.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Says what the track is from the next fragment on. Nothing can be written before.
     pub fn describe(&self, info: Info) {
-        self.like_source.store(false, Ordering::Relaxed);
+        *self.like() = None;
         self.producer().set_info(info);
     }
 
-    /// Says that the track is, from the next fragment on, what the source's track is.
-    pub fn describe_like(&self, source: &Info) {
-        self.like_source.store(true, Ordering::Relaxed);
-        self.producer().set_info(source.clone());
+    /// Says that the track is, from the next fragment on, what a track of the source is.
+    pub fn describe_like(&self, source: &SourceTrack) {
+        *self.like() = Some(source.track.clone());
+        self.producer().set_info(source.info.as_ref().clone());
     }
 
-    /// True where the source's own fragments can stand in for the transcoder's.
-    pub(crate) fn is_like_source(&self) -> bool {
-        self.like_source.load(Ordering::Relaxed)
+    /// True where the fragments of `source` can stand in for the transcoder's.
+    pub(crate) fn is_like(&self, source: &Track) -> bool {
+        self.like().as_ref().is_some_and(|like| like.is_same(source))
     }
 
     /// The track, to be read.
-    pub(crate) fn track(&self) -> Track {
+    pub fn track(&self) -> Track {
         self.producer().track().clone()
     }
 

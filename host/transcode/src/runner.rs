@@ -5,29 +5,33 @@
 
 mod breaker;
 mod drain;
+mod feeds;
 mod ladders;
+mod states;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use millrace_media::Broadcast;
+use millrace_media::{Broadcast, broadcast};
 use millrace_media::bus::{Bus, Observation, Observer};
-use millrace_media::track::{Provenance, Start, Track};
+use millrace_media::track::{Start, Track};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::decode::{Decoders, Decoding};
 use crate::encoder::{Encoders, Wiring};
-use crate::factory::{Factory, Scope};
+use crate::factory::{Factory, Scope, Slot, Stop};
 use crate::ladder::{Ladder, Rendition};
-use crate::output::Outputs;
+use crate::output::{Outputs, Owner};
 use crate::stats::{Counters, Key, Stats};
-use drain::Drain;
+use drain::{Cancel, Drain};
+use feeds::{Arrivals, Feeds};
 pub use ladders::LadderError;
 use ladders::{Ladders, Rung};
+use states::States;
 
 /// Runs transcoders on the broadcasts of a bus. When it is dropped, they are aborted; [`Runner::shutdown`] lets them finish.
 pub struct Runner {
@@ -41,6 +45,7 @@ struct Inner {
     factories: Vec<Arc<dyn Factory>>,
     ladders: Ladders,
     tasks: Mutex<HashMap<Key, Task>>,
+    states: States,
     decoders: Arc<Decoders>,
 }
 
@@ -48,12 +53,28 @@ struct Inner {
 struct Task {
     /// The rung it works for, of a factory that works per rendition.
     rung: Option<Rung>,
-    track: Track,
+    reads: Reads,
     counters: Arc<Counters>,
-    cancel: CancellationToken,
+    cancel: Cancel,
     /// Cancelled when the task has ended, and its tracks with it.
     ended: CancellationToken,
     join: JoinHandle<()>,
+}
+
+/// What a task reads.
+enum Reads {
+    Track(Track),
+    /// All of a broadcast: its tracks are added as they appear.
+    Broadcast(Broadcast, Arc<Arrivals>),
+}
+
+impl Reads {
+    fn is_ended(&self) -> bool {
+        match self {
+            Self::Track(track) => track.is_ended(),
+            Self::Broadcast(broadcast, _) => matches!(broadcast.state(), broadcast::State::Ended { .. }),
+        }
+    }
 }
 
 /// For how long sources are decoded once the server is to stop.
@@ -84,6 +105,7 @@ impl Runner {
             factories,
             ladders: Ladders::new(ladders),
             tasks: Mutex::default(),
+            states: States::default(),
             decoders: Arc::new(Decoders::new(decoding)),
         });
         let observation = bus.observe(inner.clone());
@@ -166,7 +188,7 @@ impl Runner {
         drop(lock(&self.observation).take());
         self.inner.decoders.stop_by(self.inner.bus.clock().now().monotonic + LAST_MOMENT);
         let tasks: Vec<_> = lock(&self.inner.tasks).drain().map(|(_, task)| task).collect();
-        tasks.iter().filter(|task| !task.track.is_ended()).for_each(|task| task.cancel.cancel());
+        tasks.iter().filter(|task| !task.reads.is_ended()).for_each(|task| task.cancel.cancel(Stop::Shutdown));
         for task in tasks {
             if let Err(error) = task.join.await {
                 tracing::error!(%error, "a transcoder's task did not end well");
@@ -198,11 +220,12 @@ impl Observer for Inner {
             if !factory.kinds().contains(&info.kind()) || !factory.wants(broadcast.name()) {
                 continue;
             }
+            let rungs = self.ladders.rungs(broadcast.name());
             match factory.scope() {
-                Scope::PerTrack => self.spawn(factory, None, broadcast, track),
-                Scope::PerRendition => {
-                    for rung in self.ladders.rungs(broadcast.name()) {
-                        self.spawn(factory, Some(rung), broadcast, track);
+                Scope::Track | Scope::Broadcast => self.spawn(factory, None, &rungs, broadcast, track),
+                Scope::Rendition => {
+                    for rung in &rungs {
+                        self.spawn(factory, Some(rung), &rungs, broadcast, track);
                     }
                 }
             }
@@ -215,7 +238,7 @@ impl Inner {
     fn ladders_changed(&self) {
         for (key, task) in lock(&self.tasks).iter() {
             if task.rung.as_ref().is_some_and(|rung| !self.ladders.has(&key.broadcast, rung)) {
-                task.cancel.cancel();
+                task.cancel.cancel(Stop::Removed);
             }
         }
         for broadcast in self.bus.broadcasts() {
@@ -223,55 +246,79 @@ impl Inner {
         }
     }
 
-    fn spawn(&self, factory: &Arc<dyn Factory>, rung: Option<Rung>, broadcast: &Broadcast, track: &Track) {
-        let rendition = rung.as_ref().map(|rung| rung.rendition.clone());
+    /// Starts a transcoder that works for `rung`, one of the `rungs` of the broadcast, or for none.
+    fn spawn(
+        &self,
+        factory: &Arc<dyn Factory>,
+        rung: Option<&Rung>,
+        rungs: &[Rung],
+        broadcast: &Broadcast,
+        track: &Track,
+    ) {
+        let of_broadcast = factory.scope() == Scope::Broadcast;
         let key = Key {
             factory: factory.name().into(),
-            rendition: rendition.as_ref().map(|rendition| rendition.name.clone()),
+            rendition: rung.map(|rung| rung.rendition.name.clone()),
             broadcast: broadcast.name().clone(),
-            track: track.name().clone(),
+            track: (!of_broadcast).then(|| track.name().clone()),
         };
+        // A new track is read from its beginning; one that has run for a while is joined live, not caught up with.
+        let start = if track.stats().fragments == 0 { Start::OldestGroup } else { Start::NextGroup };
         let mut tasks = lock(&self.tasks);
         // The rung may have been removed since it was looked up. Removals look at the tasks after they have changed the ladders, so that
         // with the tasks locked one of the two sees the other.
-        if rung.as_ref().is_some_and(|rung| !self.ladders.has(broadcast.name(), rung)) {
+        if rung.is_some_and(|rung| !self.ladders.has(broadcast.name(), rung)) {
             return;
         }
         // Finished tasks are forgotten whenever one is added: there are never more than there were tracks.
         tasks.retain(|_, task| !task.join.is_finished());
-        if tasks.get(&key).is_some_and(|task| task.track.is_same(track) && !task.cancel.is_cancelled()) {
-            return;
+        match tasks.get(&key).filter(|task| !task.cancel.is_cancelled()).map(|task| &task.reads) {
+            Some(Reads::Track(known)) if known.is_same(track) => return,
+            Some(Reads::Broadcast(known, arrivals)) if known.is_same(broadcast) => {
+                return arrivals.add(track, start);
+            }
+            _ => {}
         }
         // A transcoder of this key that is still stopping holds its outputs' names until it has.
         let before = tasks.remove(&key).map(|task| task.join);
         let counters = Arc::new(Counters::new(&key));
-        let provenance = Provenance::Derived {
+        let renditions: Vec<_> = rungs.iter().map(|rung| rung.rendition.clone()).collect();
+        let owner = Owner {
             factory: key.factory.clone(),
             rendition: key.rendition.clone(),
-            from: track.name().clone(),
+            track: key.track.clone(),
+            renditions: renditions.clone(),
         };
-        let outputs = Outputs::new(broadcast.clone(), provenance, counters.clone());
+        let outputs = Outputs::new(broadcast.clone(), owner, counters.clone());
         let clock = self.bus.clock().clone();
         let encoders = Encoders::new(Wiring {
-            track: track.clone(),
-            rendition: rendition.clone(),
-            economy: rung.as_ref().map(|rung| rung.economy.clone()).unwrap_or_default(),
+            renditions: renditions.clone(),
+            economy: rung.or(rungs.first()).map(|rung| rung.economy.clone()).unwrap_or_default(),
             outputs: outputs.clone(),
             counters: counters.clone(),
             decoders: self.decoders.clone(),
             clock: clock.clone(),
         });
-        // A new track is read from its beginning; one that has run for a while is joined live, not caught up with.
-        let start = if track.stats().fragments == 0 { Start::OldestGroup } else { Start::NextGroup };
-        let cancel = CancellationToken::new();
+        let (feeds, reads) = if of_broadcast {
+            let arrivals = Arc::new(Arrivals::default());
+            arrivals.add(track, start);
+            (Feeds::arriving(arrivals.clone()), Reads::Broadcast(broadcast.clone(), arrivals))
+        } else {
+            (Feeds::one(track.subscribe(start)), Reads::Track(track.clone()))
+        };
+        let cancel = Cancel::default();
         let drain = Drain {
             before,
             factory: factory.clone(),
             broadcast: broadcast.clone(),
-            rendition,
-            consumer: track.subscribe(start),
+            track: (!of_broadcast).then(|| track.clone()),
+            rendition: rung.map(|rung| rung.rendition.clone()),
+            renditions,
+            feeds,
             outputs,
             encoders,
+            state: Slot::default(),
+            broadcast_state: self.states.of(&key.factory, broadcast),
             counters: counters.clone(),
             clock,
             cancel: cancel.clone(),
@@ -282,6 +329,6 @@ impl Inner {
             let _ends = ends;
             drain.run().await;
         });
-        tasks.insert(key, Task { rung, track: track.clone(), counters, cancel, ended, join });
+        tasks.insert(key, Task { rung: rung.cloned(), reads, counters, cancel, ended, join });
     }
 }

@@ -29,6 +29,7 @@ pub(crate) use effort::LIMIT;
 
 use crate::decode::{Decoders, Source};
 use crate::encoder::{EncodeError, Wiring};
+use crate::factory::SourceTrack;
 use crate::ladder::{Rendition, Sound};
 use crate::output::Outputs;
 use crate::stats::Counters;
@@ -39,10 +40,8 @@ const QUEUE: usize = 32;
 
 /// The encoders of sound of one transcoder.
 pub(crate) struct Sounds {
-    track: Track,
     clock: Arc<Clock>,
     decoders: Arc<Decoders>,
-    rendition: Option<Arc<Rendition>>,
     outputs: Outputs,
     counters: Arc<Counters>,
     open: Mutex<HashMap<String, AudioEncoder>>,
@@ -51,10 +50,8 @@ pub(crate) struct Sounds {
 impl Sounds {
     pub(crate) fn new(wiring: &Wiring) -> Self {
         Self {
-            track: wiring.track.clone(),
             clock: wiring.clock.clone(),
             decoders: wiring.decoders.clone(),
-            rendition: wiring.rendition.clone(),
             outputs: wiring.outputs.clone(),
             counters: wiring.counters.clone(),
             open: Mutex::default(),
@@ -65,58 +62,79 @@ impl Sounds {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the rendition wants of its sound; none where that is the source's own, or its pictures are larger than the source's, as far
-    /// as those are known.
-    pub(crate) fn configured(&self) -> Option<AudioSettings> {
-        let rendition = self.rendition.as_ref()?;
+    /// What the rendition wants of its audio; none where that is the source's own, or its video is larger than the source's, as far as that is
+    /// known.
+    pub(crate) fn settings(&self, rendition: &Rendition, source: &SourceTrack) -> Option<AudioSettings> {
         let Sound::Opus { bitrate } = rendition.audio else { return None };
-        if self.track.info()?.kind() != Kind::Audio {
+        if source.info.kind() != Kind::Audio {
             return None;
         }
         let tracks = self.outputs.broadcast().tracks();
         let infos = tracks.iter().filter(|track| track.provenance().is_source()).filter_map(Track::info);
-        let mut pictures = infos.filter(|info| info.kind() == Kind::Video).peekable();
-        let fits = pictures.peek().is_none() || pictures.any(|info| rendition.fit(&info.format).is_some());
+        let mut video = infos.filter(|info| info.kind() == Kind::Video).peekable();
+        let fits = video.peek().is_none() || video.any(|info| rendition.fit(&info.format).is_some());
         fits.then_some(AudioSettings { codec: AudioCodec::Opus, bitrate })
     }
 
-    /// Opens the encoder of the output track `name`, or finds the one that an earlier instance opened.
+    /// Opens the encoder of the output track `name`, or finds the one that an earlier instance opened. The transcoder may have `most` output
+    /// tracks.
     ///
     /// # Errors
-    /// Where the name is taken, the settings are out of range, or nothing here decodes the source as it is now.
-    pub(crate) fn open(&self, name: &str, settings: AudioSettings) -> Result<AudioEncoder, EncodeError> {
+    /// Where the name is taken, the settings are out of range, the encoder that is found is on another track, or nothing here decodes the
+    /// source as it is now.
+    pub(crate) fn open(
+        &self,
+        name: &str,
+        source: &SourceTrack,
+        settings: AudioSettings,
+        most: usize,
+    ) -> Result<AudioEncoder, EncodeError> {
         let mut open = self.open_now();
-        let info = self.track.info().ok_or_else(|| EncodeError::Invalid("the source has no CMAF header yet".into()))?;
         // Opened once here so that a track nobody can decode is refused at once, with the reason.
-        open_decoder(&info)?;
+        open_decoder(&source.info)?;
+        let track = &source.track;
         if let Some(encoder) = open.get(name) {
-            return Ok(encoder.clone());
+            return if encoder.track().is_same(track) {
+                Ok(encoder.clone())
+            } else {
+                Err(EncodeError::elsewhere(name, encoder.track()))
+            };
         }
         settings.validate()?;
-        let output = self.outputs.open(name)?;
-        let (broadcast, track, clock) = (self.outputs.broadcast().clone(), self.track.clone(), self.clock.clone());
-        let effort = Effort::new(Source { broadcast, track, clock }, self.decoders.clone());
-        let encoder = rung::start(name, settings, output, self.counters.clone(), effort)?;
+        let output = self.outputs.open_within(name, Some(track.name()), most)?;
+        let (broadcast, of, clock) = (self.outputs.broadcast().clone(), track.clone(), self.clock.clone());
+        let effort = Effort::new(Source { broadcast, track: of, clock }, self.decoders.clone());
+        let encoder = rung::start(rung::Parts {
+            name: name.to_owned(),
+            track: track.clone(),
+            settings,
+            output,
+            counters: self.counters.clone(),
+            effort,
+        })?;
         open.insert(name.to_owned(), encoder.clone());
         Ok(encoder)
     }
 
-    /// The encoders that are open.
-    pub(crate) fn all(&self) -> Vec<AudioEncoder> {
-        self.open_now().values().cloned().collect()
+    /// The encoders that are open on a track.
+    pub(crate) fn on(&self, track: &Track) -> Vec<AudioEncoder> {
+        self.open_now().values().filter(|encoder| encoder.track().is_same(track)).cloned().collect()
     }
 
-    /// Lets every encoder encode what it has been given, and waits for that.
-    pub(crate) async fn finish(&self) {
-        let encoders: Vec<_> = self.open_now().drain().map(|(_, encoder)| encoder).collect();
-        for encoder in &encoders {
+    /// Lets every encoder on these tracks encode what it has been given, and waits for that. Gives their names.
+    pub(crate) async fn finish(&self, which: impl Fn(&Track) -> bool) -> Vec<String> {
+        let encoders: Vec<_> = self.open_now().extract_if(|_, encoder| which(encoder.track())).collect();
+        for (_, encoder) in &encoders {
             encoder.0.queue().take();
         }
-        for encoder in encoders {
+        let mut names = Vec::new();
+        for (name, encoder) in encoders {
             let mut running = encoder.0.running.clone();
             // An error means that the thread's end of the channel is gone, which is what is waited for.
             let _ = running.wait_for(|running| !running).await;
+            names.push(name);
         }
+        names
     }
 }
 
@@ -126,6 +144,9 @@ pub struct AudioEncoder(Arc<Handle>);
 
 struct Handle {
     name: String,
+    track: Track,
+    /// What the transcoder asks for.
+    wanted: Arc<Mutex<AudioSettings>>,
     /// None once nothing more is to come.
     queue: Mutex<Option<mpsc::Sender<Fragment>>>,
     failure: Arc<Mutex<Option<String>>>,
@@ -139,6 +160,31 @@ impl Handle {
 }
 
 impl AudioEncoder {
+    /// The track whose audio it encodes.
+    pub fn track(&self) -> &Track {
+        &self.0.track
+    }
+
+    /// The settings in force, or to be in force with the next group.
+    pub fn settings(&self) -> AudioSettings {
+        *self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks for another bitrate, from the next group on.
+    ///
+    /// # Errors
+    /// Where it is out of range, or the codec is another.
+    pub fn reconfigure(&self, settings: AudioSettings) -> Result<(), EncodeError> {
+        settings.validate()?;
+        let mut wanted = self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        if settings.codec != wanted.codec {
+            let (given, now) = (settings.codec.name(), wanted.codec.name());
+            return Err(EncodeError::Invalid(format!("{given} where the encoder makes {now}: another codec is another track")));
+        }
+        *wanted = settings;
+        Ok(())
+    }
+
     /// The sound of this fragment is to be encoded. Waits while too much is waiting already.
     ///
     /// # Errors

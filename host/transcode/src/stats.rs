@@ -1,5 +1,6 @@
 //! What is counted of each transcoder.
 
+mod behind;
 mod meter;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,8 +10,10 @@ use std::time::Duration;
 use metrics::{Counter, Gauge, Histogram};
 use millrace_media::{BroadcastName, TrackName};
 
+use crate::factory::Policy;
+use behind::{Behind, Open};
 pub(crate) use meter::Meter;
-pub use meter::{Reliefs, State};
+pub use meter::{Reliefs, State, Work};
 
 /// Tells one transcoder from another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,8 +24,8 @@ pub struct Key {
     pub rendition: Option<Arc<str>>,
     /// The broadcast.
     pub broadcast: BroadcastName,
-    /// The source's track.
-    pub track: TrackName,
+    /// The source's track, of a factory that works per track or rendition.
+    pub track: Option<TrackName>,
 }
 
 /// Where a fault happened.
@@ -123,10 +126,17 @@ pub struct Stats {
     pub scale_time: Duration,
     /// Decoded pictures that wait for its encoders now, and those inside them.
     pub queue: u64,
-    /// From the arrival of the last picture written to its being written.
+    /// From the arrival of the last fragment to the transcoder's having taken it, or of the last frame written to its being written:
+    /// whichever is longer.
     pub lag: Duration,
-    /// How its encoders stand; of several, the worst.
+    /// Fragments of the source that wait for the transcoder now.
+    pub waiting: u64,
+    /// Fragments it was not given because the factory uses more than its share of the processor.
+    pub over_share: u64,
+    /// How its encoders stand, of several the worst; or that its breaker is open.
     pub state: State,
+    /// What is done without it, where its breaker is open.
+    pub breaker: Option<Policy>,
 }
 
 impl Stats {
@@ -197,6 +207,10 @@ pub(crate) struct Counters {
     scale: Timing,
     lag: Histogram,
     since_capture: Histogram,
+    /// How far the transcoder itself is behind its source.
+    behind: Behind,
+    over_share: Count,
+    breaker: Open,
     queue: Gauge,
     meters: Mutex<Vec<Weak<Meter>>>,
 }
@@ -223,6 +237,9 @@ impl Counters {
             scale: Timing::new(metrics::histogram!("millrace_scale_seconds", &labels)),
             lag: metrics::histogram!("millrace_encode_lag_seconds", &labels),
             since_capture: metrics::histogram!("millrace_capture_to_written_seconds", &labels),
+            behind: Behind::new(&labels),
+            over_share: count("millrace_transcoder_over_share_fragments_total"),
+            breaker: Open::new(metrics::gauge!("millrace_transcoder_breakers_open", &labels)),
             queue: metrics::gauge!("millrace_encode_queue_pictures", &labels),
             meters: Mutex::default(),
         }
@@ -230,6 +247,19 @@ impl Counters {
 
     pub(crate) fn fragment(&self) {
         self.fragments.add(1);
+    }
+
+    /// The transcoder has taken a fragment so long after it had arrived. `waiting` says how many wait, where it is late.
+    pub(crate) fn taken(&self, after: Duration, waiting: impl FnOnce() -> u64) {
+        self.behind.taken(after, waiting);
+    }
+
+    pub(crate) fn over_share(&self) {
+        self.over_share.add(1);
+    }
+
+    pub(crate) fn breaker_opened(&self, policy: Policy) {
+        self.breaker.set(policy);
     }
 
     pub(crate) fn fault(&self, phase: Phase) {
@@ -286,6 +316,7 @@ impl Counters {
     }
 
     pub(crate) fn read(&self) -> Stats {
+        let breaker = self.breaker.get();
         let [start_faults, fragment_faults, stop_faults] = self.faults.each_ref().map(Count::get);
         let [overtaken, late, asked, relieved, failed, limited] = self.left_out.each_ref().map(Count::get);
         let meters: Vec<_> = {
@@ -312,8 +343,14 @@ impl Counters {
             encode_time: self.encode.mean(),
             scale_time: self.scale.mean(),
             queue: meters.iter().map(|meter| meter.queue()).sum(),
-            lag: meters.iter().map(|meter| meter.lag()).max().unwrap_or_default(),
-            state: meters.iter().map(|meter| meter.state()).max().unwrap_or_default(),
+            lag: meters.iter().map(|meter| meter.lag()).max().unwrap_or_default().max(self.behind.lag()),
+            waiting: self.behind.waiting(),
+            over_share: self.over_share.get(),
+            state: match breaker {
+                Some(_) => State::BreakerOpen,
+                None => meters.iter().map(|meter| meter.state()).max().unwrap_or_default(),
+            },
+            breaker,
         }
     }
 }

@@ -12,8 +12,10 @@ use millrace_media::broadcast::State;
 use millrace_media::track::Kind;
 use millrace_media::{Bus, Fragment};
 use millrace_transcode::Runner;
-use millrace_transcode::factory::{Breaker, Context, Factory, Fault, Policy, Reason, Scope, Transcoder};
-use millrace_transcode::output::Output;
+use millrace_transcode::factory::{
+    Breaker, Context, Decision, Factory, Fault, Policy, Reason, Scope, SourceTrack, Stop, Taken, Transcoder,
+};
+use millrace_transcode::output::{Output, Outputs};
 use millrace_transcode::stats::Stats;
 use source::{Source, bus, until};
 
@@ -23,7 +25,7 @@ struct Copier {
     breaker: Breaker,
     /// What happens at the fragment of this number, counted over all instances.
     fault_at: fn(u32) -> Option<Fault>,
-    start: fn(u32) -> Result<bool, Fault>,
+    start: fn(u32) -> Result<Decision, Fault>,
     starts: AtomicU32,
     seen: Arc<AtomicU32>,
     reasons: Mutex<Vec<Reason>>,
@@ -35,7 +37,7 @@ impl Copier {
             name,
             breaker: Breaker::default(),
             fault_at: |_| None,
-            start: |_| Ok(true),
+            start: |_| Ok(Decision::Accept),
             starts: AtomicU32::new(0),
             seen: Arc::default(),
             reasons: Mutex::default(),
@@ -44,7 +46,10 @@ impl Copier {
 }
 
 struct Copy {
-    output: Output,
+    name: &'static str,
+    decision: Decision,
+    outputs: Outputs,
+    output: Option<Output>,
     fault_at: fn(u32) -> Option<Fault>,
     seen: Arc<AtomicU32>,
 }
@@ -55,7 +60,7 @@ impl Factory for Copier {
         self.name
     }
     fn scope(&self) -> Scope {
-        Scope::PerTrack
+        Scope::Track
     }
     fn kinds(&self) -> &[Kind] {
         &[Kind::Video]
@@ -63,27 +68,37 @@ impl Factory for Copier {
     fn breaker(&self) -> Breaker {
         self.breaker
     }
-    async fn start(&self, context: Context) -> Result<Option<Box<dyn Transcoder>>, Fault> {
+    async fn start(&self, context: Context) -> Result<Box<dyn Transcoder>, Fault> {
         self.reasons.lock().unwrap().push(context.reason);
-        if !(self.start)(self.starts.fetch_add(1, Ordering::Relaxed))? {
-            return Ok(None);
-        }
-        let output = context.outputs.open(self.name).map_err(|error| Fault::Returned(error.to_string()))?;
-        output.describe_like(&context.info);
-        Ok(Some(Box::new(Copy { output, fault_at: self.fault_at, seen: self.seen.clone() })))
+        let decision = (self.start)(self.starts.fetch_add(1, Ordering::Relaxed))?;
+        let (name, fault_at, seen) = (self.name, self.fault_at, self.seen.clone());
+        Ok(Box::new(Copy { name, decision, outputs: context.outputs, output: None, fault_at, seen }))
     }
+}
+
+fn returned(error: impl ToString) -> Fault {
+    Fault::Returned(error.to_string())
 }
 
 #[async_trait]
 impl Transcoder for Copy {
-    async fn fragment(&mut self, fragment: &Fragment) -> Result<(), Fault> {
+    async fn track(&mut self, source: &SourceTrack) -> Result<Decision, Fault> {
+        if self.decision == Decision::Accept {
+            let output = self.outputs.open(self.name, Some(source.track.name())).map_err(returned)?;
+            output.describe_like(source);
+            self.output = Some(output);
+        }
+        Ok(self.decision)
+    }
+    async fn fragment(&mut self, _: u32, fragment: &Fragment) -> Result<Taken, Fault> {
         if let Some(fault) = (self.fault_at)(self.seen.fetch_add(1, Ordering::Relaxed)) {
             return Err(fault);
         }
-        let written = self.output.write(fragment.place().group, fragment.media().clone());
-        written.map_err(|error| Fault::Returned(error.to_string()))
+        let output = self.output.as_ref().unwrap();
+        output.write(fragment.place().group, fragment.media().clone()).map_err(returned)?;
+        Ok(Taken::Whole)
     }
-    async fn stop(&mut self) -> Result<(), Fault> {
+    async fn stop(&mut self, _: Stop) -> Result<(), Fault> {
         Err(Fault::Returned("nothing ever stops well".into()))
     }
 }
@@ -165,6 +180,9 @@ async fn the_breaker_opens_and_its_policy_applies() {
             until("what it made ends", || output.is_ended()).await;
         }
         assert_eq!(copier.reasons.lock().unwrap().len(), 2, "{policy:?}");
+        let sick = stats(&runner, "sick");
+        assert_eq!((sick.breaker, sick.state.as_str()), (Some(policy), "breaker-open"));
+        assert_eq!(stats(&runner, "healthy").breaker, None);
     }
 }
 
@@ -182,7 +200,7 @@ async fn a_broadcast_may_be_made_to_depend_on_a_factory() {
 #[tokio::test]
 async fn a_failed_start_is_tried_again_and_a_declined_track_is_left_alone() {
     let bus = bus();
-    let start = |n: u32| if n < 2 { Err(Fault::Returned("not yet".into())) } else { Ok(true) };
+    let start = |n: u32| if n < 2 { Err(Fault::Returned("not yet".into())) } else { Ok(Decision::Accept) };
     let (runner, copier) = run(&bus, Copier { start, ..Copier::new("sick") });
     let mut source = Source::new(&bus);
     source.write(30);
@@ -192,7 +210,7 @@ async fn a_failed_start_is_tried_again_and_a_declined_track_is_left_alone() {
     healthy_saw(&runner, 30).await;
 
     let bus = source::bus();
-    let (runner, copier) = run(&bus, Copier { start: |_| Ok(false), ..Copier::new("sick") });
+    let (runner, copier) = run(&bus, Copier { start: |_| Ok(Decision::Decline), ..Copier::new("sick") });
     let mut source = Source::new(&bus);
     source.write(30);
     healthy_saw(&runner, 30).await;

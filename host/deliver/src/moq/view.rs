@@ -20,7 +20,7 @@ impl Part {
     /// The track that it was made from; none of the source's own.
     pub(super) fn made_from(&self) -> Option<&TrackName> {
         match self.track.provenance() {
-            Provenance::Derived { from, .. } => Some(from),
+            Provenance::Derived { from, .. } => from.as_ref(),
             Provenance::Source => None,
         }
     }

@@ -181,7 +181,7 @@ impl Source {
     /// A rung of the video; it has no fragment yet.
     pub(crate) fn rung(&self, name: &str) -> Written {
         let provenance =
-            Provenance::Derived { factory: "ladder".into(), rendition: Some(name.into()), from: track("video") };
+            Provenance::Derived { factory: "ladder".into(), rendition: Some(name.into()), from: Some(track("video")) };
         let mut producer = self.broadcast.derive(track(name), provenance).unwrap();
         producer.set_info(video(320, 180, Some(300_000)).info().unwrap());
         Written::new(producer, VIDEO_SCALE)

@@ -106,8 +106,8 @@ pub enum Provenance {
         factory: Arc<str>,
         /// The rendition it was made for, where it was made for one.
         rendition: Option<Arc<str>>,
-        /// The track it was made from.
-        from: TrackName,
+        /// The track of the source it was made from, where that is one.
+        from: Option<TrackName>,
     },
 }
 

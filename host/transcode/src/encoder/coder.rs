@@ -28,6 +28,8 @@ pub(super) struct Exhausted {
 pub(super) struct Coder {
     open: Opener,
     settings: VideoSettings,
+    /// The settings of before, until the track's headers are known to be those of the new ones too.
+    before: Option<VideoSettings>,
     /// None after a failure, until a group begins.
     backend: Option<Box<dyn VideoEncoder>>,
     /// What the track says.
@@ -40,7 +42,7 @@ pub(super) struct Coder {
 
 impl Coder {
     pub(super) fn new(open: Opener, settings: VideoSettings, backend: Box<dyn VideoEncoder>) -> Self {
-        Self { open, settings, backend: Some(backend), known: None, agreed: false, failures: 0 }
+        Self { open, settings, before: None, backend: Some(backend), known: None, agreed: false, failures: 0 }
     }
 
     pub(super) fn settings(&self) -> &VideoSettings {
@@ -100,7 +102,14 @@ impl Coder {
 
     /// From the next group on, encodes as other settings ask. The headers may be others: the track is to be described anew.
     pub(super) fn replace(&mut self, settings: VideoSettings) {
-        (self.settings, self.backend, self.known, self.failures) = (settings, None, None, 0);
+        (self.settings, self.before, self.backend, self.known, self.failures) = (settings, None, None, None, 0);
+    }
+
+    /// From the next group on, encodes as other settings ask, on the same track. Where its headers would be others, or no backend takes the
+    /// settings, those of before hold again.
+    pub(super) fn reconfigure(&mut self, settings: VideoSettings) {
+        self.before = Some(std::mem::replace(&mut self.settings, settings));
+        (self.backend, self.failures) = (None, 0);
     }
 
     /// Looks at what came of a call, and at the headers where packets came.
@@ -128,11 +137,16 @@ impl Coder {
             Some(known) => headers_agree(known, config)?,
             None => self.known = Some(config.clone()),
         }
-        self.agreed = true;
+        (self.agreed, self.before) = (true, None);
         Ok(())
     }
 
     fn failed(&mut self, reason: String) -> Result<(), Exhausted> {
+        if let Some(before) = self.before.take() {
+            self.settings = before;
+            tracing::warn!(reason, "an encoder keeps its settings");
+            return Ok(());
+        }
         self.failures += 1;
         tracing::warn!(reason, failures = self.failures, "an encoder has failed");
         if self.failures > ATTEMPTS { Err(Exhausted { failures: self.failures, reason }) } else { Ok(()) }

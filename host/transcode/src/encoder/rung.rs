@@ -12,6 +12,7 @@
 //! another shape gets rungs of that shape, with an init segment of their own; one that changes within its epoch is scaled to the size
 //! that its rungs have, and distorted where that is another shape.
 
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,8 +33,10 @@ use super::load::Member;
 use super::pending::{Entry, Pending};
 use super::relief::Sample;
 use super::steering::Schedule;
+use super::wants::Wants;
 use super::{EncodeError, Handle, VideoEncoder};
 use crate::decode::{Decoded, ReaderId, Shared, SourceDecoder, Taken};
+use crate::factory::SourceTrack;
 use crate::ladder::{Economy, Relief};
 use crate::output::Output;
 use crate::stats::{Counters, LeftOut, Meter, Reliefs, State};
@@ -50,7 +53,7 @@ pub(super) struct Parts {
     pub(super) decoder: Arc<SourceDecoder>,
     pub(super) coder: Coder,
     pub(super) output: Output,
-    pub(super) timescale: Timescale,
+    pub(super) source: SourceTrack,
     pub(super) counters: Arc<Counters>,
     pub(super) clock: Arc<Clock>,
     pub(super) name: String,
@@ -64,7 +67,7 @@ pub(super) fn start(parts: Parts) -> Result<VideoEncoder, EncodeError> {
     let size = settings.validate().map_err(|error| EncodeError::Invalid(error.to_string()))?;
     let reader = parts.decoder.add_reader(size);
     let schedule = Arc::new(Mutex::new(Schedule::default()));
-    let wanted = Arc::new(Mutex::new(settings));
+    let wants = Wants::new(settings);
     let failure = Arc::new(Mutex::new(None));
     let meter = parts.counters.meter();
     let member = Arc::new(parts.decoder.load().join(&parts.name, parts.economy.clone(), parts.priority));
@@ -74,9 +77,9 @@ pub(super) fn start(parts: Parts) -> Result<VideoEncoder, EncodeError> {
         reader,
         coder: parts.coder,
         scaler: Scaler::new(size),
-        wanted: wanted.clone(),
+        wants: wants.clone(),
         output: parts.output.clone(),
-        timescale: parts.timescale,
+        timescale: parts.source.info.timescale,
         writer: ChunkWriter::new(TRACK_ID),
         schedule: schedule.clone(),
         counters: parts.counters,
@@ -119,8 +122,10 @@ pub(super) fn start(parts: Parts) -> Result<VideoEncoder, EncodeError> {
         decoder: parts.decoder,
         reader,
         output: parts.output,
+        track: parts.source.track,
+        source: AtomicU32::new(parts.source.id),
         schedule,
-        wanted,
+        wants,
         idle_timeout: parts.economy.idle_timeout,
         attention: Mutex::new(Attention::new(parts.economy.idle_timeout)),
         member,
@@ -136,8 +141,7 @@ struct Rung {
     reader: ReaderId,
     coder: Coder,
     scaler: Scaler,
-    /// The settings that the transcoder last asked for.
-    wanted: Arc<Mutex<VideoSettings>>,
+    wants: Wants,
     output: Output,
     timescale: Timescale,
     writer: ChunkWriter,
@@ -183,10 +187,10 @@ impl Rung {
             match self.pictures.take(self.reader) {
                 Taken::Picture { decoded, waiting } => self.picture(&decoded, waiting)?,
                 Taken::Lost(pictures) => {
-                    self.counters.left_out(LeftOut::Overtaken, pictures);
+                    self.count(LeftOut::Overtaken, pictures);
                     self.fall_behind(LeftOut::Overtaken);
                 }
-                Taken::Limited(pictures) => self.counters.left_out(LeftOut::Limited, pictures),
+                Taken::Limited(pictures) => self.count(LeftOut::Limited, pictures),
                 Taken::Resting => self.rest()?,
                 Taken::Closed => return self.flush(),
             }
@@ -221,6 +225,7 @@ impl Rung {
         };
         if let Some(bitrate) = orders.bitrate {
             self.coder.set_bitrate(bitrate);
+            self.wants.lock().steered(bitrate);
         }
         let duration = decoded.duration.rescale(self.timescale);
         self.skips = self.skips.saturating_sub(1);
@@ -275,6 +280,7 @@ impl Rung {
         }
         let encoding = began.elapsed();
         self.counters.encoded(encoding);
+        self.meter.encoded();
         self.cost = Some(scaling + encoding);
         Ok(())
     }
@@ -282,13 +288,21 @@ impl Rung {
     /// What the backend held is gone with it.
     fn backend_failed(&mut self) -> Result<(), Failure> {
         let gone = self.pending.abandon();
-        self.counters.left_out(LeftOut::Failed, gone as u64);
+        self.count(LeftOut::Failed, gone as u64);
         self.group = Err(LeftOut::Failed);
+        self.wants.lock().kept(self.coder.settings());
         Ok(())
     }
 
+    fn count(&self, why: LeftOut, frames: u64) {
+        self.counters.left_out(why, frames);
+        if why != LeftOut::Asked {
+            self.meter.dropped(frames);
+        }
+    }
+
     fn leave_out(&mut self, why: LeftOut) -> Result<(), Failure> {
-        self.counters.left_out(why, 1);
+        self.count(why, 1);
         // Where nothing more comes of the group, nothing is waited for.
         if self.group.is_err() { self.write(false) } else { Ok(()) }
     }
@@ -302,13 +316,31 @@ impl Rung {
     }
 
     fn begin_group(&mut self, decoded: &Decoded) -> Result<(), Failure> {
-        let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (wanted, due) = {
+            let mut wants = self.wants.lock();
+            (wants.settings().clone(), wants.take_due())
+        };
         let returned = self.epoch.is_some_and(|epoch| epoch < decoded.epoch);
         if (returned || !self.described) && !is_alike(&wanted, self.coder.settings()) {
             self.change(wanted)?;
+        } else if due {
+            self.reconfigure(wanted)?;
         }
         self.epoch = Some(decoded.epoch);
         self.group = if self.coder.begin_group()? { Ok(decoded.group) } else { Err(LeftOut::Failed) };
+        Ok(())
+    }
+
+    /// From here on the rung is encoded as `settings` ask, and is the same track.
+    fn reconfigure(&mut self, settings: VideoSettings) -> Result<(), Failure> {
+        let now = self.coder.settings();
+        match settings.bitrate {
+            Some(bitrate) if now.bitrate.is_some() && is_alike(&settings, now) => self.coder.set_bitrate(bitrate),
+            _ => {
+                self.flush()?;
+                self.coder.reconfigure(settings);
+            }
+        }
         Ok(())
     }
 
@@ -340,7 +372,7 @@ impl Rung {
         }
         self.write(false)?;
         let gone = self.pending.abandon();
-        self.counters.left_out(LeftOut::Failed, gone as u64);
+        self.count(LeftOut::Failed, gone as u64);
         self.meter.set_queue(0);
         Ok(())
     }
@@ -368,13 +400,14 @@ impl Rung {
 
     fn write_one(&mut self, entry: Entry, packet: millrace_codec::Packet) -> Result<(), Failure> {
         if self.refused == Some(entry.group) {
-            self.counters.left_out(LeftOut::Late, 1);
+            self.count(LeftOut::Late, 1);
             return Ok(());
         }
         let marks = Marks { keyframe: packet.keyframe, independent: packet.keyframe, discardable: false };
         let duration = u32::try_from(entry.duration.ticks()).unwrap_or(0);
         let coded = Packet { data: packet.data, duration, composition_offset: 0, marks };
         let media = self.writer.chunk(packet.time, [coded], entry.captured_at)?;
+        let bytes = media.size();
         if let Err(error) = self.output.write(entry.group, media) {
             // The broadcast has moved on without this rung, or ended: nothing to be done with this group.
             tracing::debug!(%error, "an encoded picture was not taken");
@@ -384,6 +417,7 @@ impl Rung {
             }
             return Ok(());
         }
+        self.meter.written(bytes);
         let now = self.clock.now();
         let lag = now.monotonic.saturating_sub(entry.arrived);
         self.meter.set_lag(lag);

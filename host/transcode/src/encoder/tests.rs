@@ -14,16 +14,18 @@ mod rest;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use millrace_codec::VideoSettings;
 use millrace_media::bus::Bus;
-use millrace_media::track::{Provenance, Start, Track};
+use millrace_media::track::{Start, Track};
 use millrace_media::{Broadcast, Fragment};
 use tokio::task::JoinHandle;
 
 use super::coder::Opener;
 use super::{Encoders, VideoEncoder, Wiring};
 use crate::decode::Decoders;
+use crate::factory::SourceTrack;
 use crate::ladder::{Economy, Rendition};
-use crate::output::Outputs;
+use crate::output::{Outputs, Owner};
 use crate::stats::{Counters, Key, Stats};
 use source::Source;
 
@@ -55,19 +57,19 @@ impl Bench {
             factory: "test".into(),
             rendition: Some(rendition.name.clone()),
             broadcast: self.broadcast.name().clone(),
-            track: self.source.name().clone(),
+            track: Some(self.source.name().clone()),
         };
         let counters = Arc::new(Counters::new(&key));
-        let provenance = Provenance::Derived {
+        let owner = Owner {
             factory: key.factory.clone(),
             rendition: key.rendition.clone(),
-            from: self.source.name().clone(),
+            track: key.track.clone(),
+            renditions: vec![],
         };
         let wiring = Wiring {
-            track: self.source.clone(),
-            rendition: Some(rendition.clone()),
+            renditions: vec![rendition.clone()],
             economy: Arc::new(economy),
-            outputs: Outputs::new(self.broadcast.clone(), provenance, counters.clone()),
+            outputs: Outputs::new(self.broadcast.clone(), owner, counters.clone()),
             counters: counters.clone(),
             decoders: self.decoders.clone(),
             clock: self.bus.clock().clone(),
@@ -75,9 +77,17 @@ impl Bench {
         (Encoders::with_opener(wiring, opener), counters)
     }
 
+    fn source(&self) -> SourceTrack {
+        SourceTrack { id: 0, track: self.source.clone(), info: self.source.info().unwrap() }
+    }
+
+    fn settings(&self, rendition: &Rendition) -> VideoSettings {
+        rendition.fit(&self.source.info().unwrap().format).unwrap()
+    }
+
     fn drive(&self, rendition: &Arc<Rendition>, economy: Economy, opener: Opener) -> Driven {
         let (encoders, counters) = self.encoders(rendition, economy, opener);
-        let encoder = encoders.open(&rendition.name, encoders.configured().unwrap()).unwrap();
+        let encoder = encoders.open(&rendition.name, &self.source(), self.settings(rendition)).unwrap();
         let mut consumer = self.source.subscribe(Start::OldestGroup);
         let seen = Arc::new(AtomicU64::new(0));
         let (given, all, count) = (encoder.clone(), encoders.clone(), seen.clone());
@@ -88,7 +98,7 @@ impl Bench {
                     count.fetch_add(1, Ordering::Relaxed);
                 }
             }
-            all.finish(true).await;
+            all.finish().await;
         });
         Driven { encoder, counters, seen, task }
     }

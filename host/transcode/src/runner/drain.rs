@@ -1,32 +1,65 @@
-//! One transcoder's task: it reads the track and keeps an instance of the transcoder at work on it.
+//! One transcoder's task: it reads the track, or all of a broadcast, and keeps an instance of the transcoder at work.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use millrace_media::broadcast::State;
 use millrace_media::clock::Clock;
-use millrace_media::track::{Consumer, Event, Info};
+use millrace_media::track::{Event, Track};
 use millrace_media::{Broadcast, Fragment};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::breaker::Faults;
+use super::feeds::{Feed, Feeds, Item, Offer};
 use crate::encoder::Encoders;
-use crate::factory::{Context, Factory, Fault, Policy, Reason, Transcoder};
+use crate::factory::{
+    Cause, Context, Decision, Factory, Fault, Gap, Policy, Reason, Scope, Slot, Stop, Taken, TrackEnd, Transcoder,
+};
 use crate::ladder::Rendition;
 use crate::output::Outputs;
 use crate::stats::{Counters, Phase};
+
+/// Tells a transcoder's task to end, and why.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cancel {
+    token: CancellationToken,
+    why: Arc<OnceLock<Stop>>,
+}
+
+impl Cancel {
+    /// The first reason counts.
+    pub(super) fn cancel(&self, why: Stop) {
+        let _ = self.why.set(why);
+        self.token.cancel();
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.token.is_cancelled()
+    }
+
+    async fn cancelled(&self) -> Stop {
+        self.token.cancelled().await;
+        self.why.get().copied().unwrap_or(Stop::Shutdown)
+    }
+}
 
 pub(super) struct Drain {
     /// The task that had this key before.
     pub(super) before: Option<JoinHandle<()>>,
     pub(super) factory: Arc<dyn Factory>,
     pub(super) broadcast: Broadcast,
+    /// The source's track, where there is only one.
+    pub(super) track: Option<Track>,
     pub(super) rendition: Option<Arc<Rendition>>,
-    pub(super) consumer: Consumer,
+    pub(super) renditions: Vec<Arc<Rendition>>,
+    pub(super) feeds: Feeds,
     pub(super) outputs: Outputs,
     pub(super) encoders: Encoders,
+    pub(super) state: Slot,
+    pub(super) broadcast_state: Slot,
     pub(super) counters: Arc<Counters>,
     pub(super) clock: Arc<Clock>,
-    pub(super) cancel: CancellationToken,
+    pub(super) cancel: Cancel,
 }
 
 /// What is done with the next fragment.
@@ -35,10 +68,17 @@ enum Instance {
     Due(Reason),
     /// It gets it.
     Running(Box<dyn Transcoder>),
-    /// Nothing: the factory does not want the track as it is.
+    /// Nothing: the one track was declined as it is.
     Declined,
     /// The breaker is open.
     Open(Policy),
+}
+
+/// The instance, its faults, and the number of the next track it is told of.
+struct Work {
+    instance: Instance,
+    faults: Faults,
+    next_id: u32,
 }
 
 impl Drain {
@@ -48,83 +88,147 @@ impl Drain {
         {
             tracing::error!(%error, "a transcoder's task did not end well");
         }
-        let mut faults = Faults::new(self.factory.breaker());
-        let mut instance = Instance::Due(Reason::Fresh);
-        // What the track was when the instance was started, and in which epoch.
-        let mut known: Option<(Arc<Info>, millrace_media::calendar::Epoch)> = None;
+        let faults = Faults::new(self.factory.breaker());
+        let mut work = Work { instance: Instance::Due(Reason::Fresh), faults, next_id: 0 };
         let cancel = self.cancel.clone();
-        let source_ended = loop {
-            let event = tokio::select! {
+        let why = loop {
+            let item = tokio::select! {
                 biased;
-                () = cancel.cancelled() => break false,
-                event = self.consumer.next() => event,
+                why = cancel.cancelled() => break why,
+                item = self.feeds.next() => item,
+                () = ended(&self.broadcast), if self.feeds.all().is_empty() => break Stop::Ended,
             };
-            match event {
-                None => break true,
-                Some(Event::Gap { skipped, next }) => {
-                    self.counters.skipped(skipped);
-                    if let Instance::Running(transcoder) = &mut instance
-                        && let Err(fault) = transcoder.gap(next, skipped).await
-                    {
-                        self.faulted(&mut instance, &mut faults, Phase::Fragment, &fault);
+            match item {
+                Item::Ended(feed) => {
+                    self.track_ended(&mut work, &feed).await;
+                    if self.track.is_some() {
+                        break Stop::Ended;
                     }
                 }
-                Some(Event::Fragment(fragment)) => {
-                    let now = (fragment.info().clone(), fragment.place().epoch);
-                    let changed = known.as_ref().is_some_and(|(info, epoch)| *epoch != now.1 || *info != now.0);
-                    if changed && !matches!(instance, Instance::Open(_)) {
-                        self.stop(&mut instance).await;
-                        instance = Instance::Due(Reason::SourceReturned);
-                    }
-                    known = Some(now);
-                    self.fragment(&mut instance, &mut faults, &fragment).await;
-                }
-                Some(Event::GroupEnd) => {}
+                Item::Event(index, Event::Gap { skipped, next }) => self.gap(&mut work, index, skipped, next).await,
+                Item::Event(index, Event::Fragment(fragment)) => self.fragment(&mut work, index, &fragment).await,
+                Item::Event(_, Event::GroupEnd) => {}
             }
         };
-        self.stop(&mut instance).await;
-        self.encoders.finish(source_ended).await;
+        self.stop(&mut work.instance, why).await;
+        self.encoders.finish().await;
         self.outputs.end();
     }
 
-    async fn fragment(&self, instance: &mut Instance, faults: &mut Faults, fragment: &Fragment) {
-        if let Instance::Due(reason) = *instance
-            && fragment.starts_group()
-        {
-            self.start(instance, faults, reason, fragment).await;
+    async fn fragment(&mut self, work: &mut Work, index: usize, fragment: &Fragment) {
+        let before = self.feeds.all()[index].source().map(|source| source.id);
+        if let Some(why) = self.feeds.all_mut()[index].look(fragment, &mut work.next_id) {
+            self.track_changed(work, index, before, why).await;
         }
-        match instance {
-            Instance::Running(transcoder) => {
+        if fragment.starts_group() {
+            if let Instance::Due(reason) = work.instance {
+                self.start(work, reason).await;
+            }
+            if self.feeds.all()[index].offer == Offer::Due {
+                self.offer(work, index).await;
+            }
+        }
+        let feed = &self.feeds.all()[index];
+        match (&mut work.instance, feed.offer, feed.source()) {
+            (Instance::Running(transcoder), Offer::Accepted, Some(source)) => {
                 self.counters.fragment();
-                if let Err(fault) = transcoder.fragment(fragment).await {
-                    self.faulted(instance, faults, Phase::Fragment, &fault);
+                let taken = transcoder.fragment(source.id, fragment).await;
+                let after = self.clock.now().monotonic.saturating_sub(fragment.arrived());
+                self.counters.taken(after, || self.feeds.waiting());
+                match taken {
+                    Ok(Taken::Whole) => {}
+                    Ok(Taken::Skipped) => self.counters.over_share(),
+                    Err(fault) => self.faulted(work, Phase::Fragment, &fault),
                 }
             }
-            Instance::Open(Policy::Bypass) => self.bypass(fragment).await,
-            Instance::Due(_) | Instance::Declined | Instance::Open(_) => {}
+            (Instance::Open(Policy::Bypass), ..) => self.bypass(feed.track(), fragment).await,
+            _ => {}
         }
     }
 
-    async fn start(&self, instance: &mut Instance, faults: &mut Faults, reason: Reason, fragment: &Fragment) {
+    async fn gap(&mut self, work: &mut Work, index: usize, skipped: u64, next: millrace_media::calendar::Group) {
+        self.counters.skipped(skipped);
+        let feed = &self.feeds.all()[index];
+        if let (Instance::Running(transcoder), Offer::Accepted, Some(source)) =
+            (&mut work.instance, feed.offer, feed.source())
+        {
+            let gap = Gap { track: source.id, skipped, next, cause: Cause::Behind };
+            if let Err(fault) = transcoder.gap(gap).await {
+                self.faulted(work, Phase::Fragment, &fault);
+            }
+        }
+    }
+
+    async fn start(&mut self, work: &mut Work, reason: Reason) {
         let context = Context {
             broadcast: self.broadcast.name().clone(),
-            track: self.consumer.track().name().clone(),
-            info: fragment.info().clone(),
+            track: self.track.clone(),
             rendition: self.rendition.clone(),
+            renditions: self.renditions.clone(),
             reason,
             outputs: self.outputs.clone(),
             encoders: self.encoders.clone(),
+            state: self.state.clone(),
+            broadcast_state: self.broadcast_state.clone(),
         };
+        for feed in self.feeds.all_mut() {
+            feed.offer = Offer::Due;
+        }
         match self.factory.start(context).await {
-            Ok(Some(transcoder)) => *instance = Instance::Running(transcoder),
-            Ok(None) => *instance = Instance::Declined,
-            Err(fault) => self.faulted(instance, faults, Phase::Start, &fault),
+            Ok(transcoder) => work.instance = Instance::Running(transcoder),
+            Err(fault) => self.faulted(work, Phase::Start, &fault),
         }
     }
 
-    async fn stop(&self, instance: &mut Instance) {
+    /// Asks the instance whether it works on a track.
+    async fn offer(&mut self, work: &mut Work, index: usize) {
+        let feed = &self.feeds.all()[index];
+        let (Instance::Running(transcoder), Some(source)) = (&mut work.instance, feed.source()) else { return };
+        match transcoder.track(source).await {
+            Ok(Decision::Accept) => self.feeds.all_mut()[index].offer = Offer::Accepted,
+            Ok(Decision::Decline) => {
+                self.feeds.all_mut()[index].offer = Offer::Declined;
+                if self.track.is_some() {
+                    work.instance = Instance::Declined;
+                }
+            }
+            Err(fault) => self.faulted(work, Phase::Start, &fault),
+        }
+    }
+
+    /// The track is something else from here on.
+    async fn track_changed(&mut self, work: &mut Work, index: usize, before: Option<u32>, why: TrackEnd) {
+        let accepted = self.feeds.all()[index].offer == Offer::Accepted;
+        self.feeds.all_mut()[index].offer = Offer::Due;
+        match &mut work.instance {
+            Instance::Declined => work.instance = Instance::Due(Reason::Fresh),
+            Instance::Running(transcoder) if accepted => {
+                if let Some(id) = before
+                    && let Err(fault) = transcoder.track_end(id, why).await
+                {
+                    self.faulted(work, Phase::Fragment, &fault);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Nothing more comes of a track.
+    async fn track_ended(&mut self, work: &mut Work, feed: &Feed) {
+        if let (Instance::Running(transcoder), Offer::Accepted, Some(source)) =
+            (&mut work.instance, feed.offer, feed.source())
+            && let Err(fault) = transcoder.track_end(source.id, TrackEnd::Ended).await
+        {
+            self.faulted(work, Phase::Fragment, &fault);
+        }
+        if self.factory.scope() == Scope::Broadcast {
+            self.encoders.finish_on(feed.track()).await;
+        }
+    }
+
+    async fn stop(&self, instance: &mut Instance, why: Stop) {
         if let Instance::Running(mut transcoder) = std::mem::replace(instance, Instance::Declined)
-            && let Err(fault) = transcoder.stop().await
+            && let Err(fault) = transcoder.stop(why).await
         {
             self.counters.fault(Phase::Stop);
             self.report(Phase::Stop, &fault);
@@ -133,12 +237,13 @@ impl Drain {
 
     /// Counts a fault. After an error returned the instance goes on; one that is lost, or could not be started, is followed by another at
     /// the next group. Any fault too many opens the breaker.
-    fn faulted(&self, instance: &mut Instance, faults: &mut Faults, phase: Phase, fault: &Fault) {
+    fn faulted(&self, work: &mut Work, phase: Phase, fault: &Fault) {
         self.counters.fault(phase);
         self.report(phase, fault);
-        if !faults.add(self.clock.now().monotonic) {
-            if phase == Phase::Start || matches!(fault, Fault::Lost(_)) {
-                *instance = Instance::Due(Reason::AfterFault);
+        if !work.faults.add(self.clock.now().monotonic) {
+            let started = matches!(work.instance, Instance::Running(_));
+            if !started || matches!(fault, Fault::Lost(_)) {
+                work.instance = Instance::Due(Reason::AfterFault);
             }
             return;
         }
@@ -149,7 +254,8 @@ impl Drain {
             Policy::Drop => self.outputs.end(),
             Policy::Fail => self.broadcast.close(),
         }
-        *instance = Instance::Open(policy);
+        self.counters.breaker_opened(policy);
+        work.instance = Instance::Open(policy);
     }
 
     fn report(&self, phase: Phase, fault: &Fault) {
@@ -157,7 +263,7 @@ impl Drain {
             factory = self.factory.name(),
             rendition = self.rendition.as_deref().map(|rendition| &*rendition.name),
             broadcast = %self.broadcast.name(),
-            track = %self.consumer.track().name(),
+            track = self.track.as_ref().map(|track| track.name().as_str()),
             phase = phase.as_str(),
             %fault,
             "a transcoder has faulted"
@@ -165,20 +271,30 @@ impl Drain {
     }
 
     /// Does what can be done without the transcoder.
-    async fn bypass(&self, fragment: &Fragment) {
-        for encoder in self.encoders.all() {
+    async fn bypass(&self, track: &Track, fragment: &Fragment) {
+        for encoder in self.encoders.video_on(track) {
             if encoder.submit(fragment).await.is_err() {
                 self.counters.dropped(1);
             }
         }
-        for encoder in self.encoders.all_audio() {
+        for encoder in self.encoders.audio_on(track) {
             if encoder.submit(fragment).await.is_err() {
                 self.counters.dropped(1);
             }
         }
-        for output in self.outputs.all().into_iter().filter(|output| output.is_like_source()) {
+        for output in self.outputs.to_bypass().into_iter().filter(|output| output.is_like(track)) {
             // A refusal is counted by the output itself.
             let _ = output.write(fragment.place().group, fragment.media().clone());
+        }
+    }
+}
+
+/// Waits for the end of a broadcast.
+async fn ended(broadcast: &Broadcast) {
+    let mut changes = broadcast.changes();
+    while !matches!(broadcast.state(), State::Ended { .. }) {
+        if changes.changed().await.is_err() {
+            return;
         }
     }
 }

@@ -12,7 +12,7 @@ use millrace_codec::audio::{
 };
 use millrace_media::calendar::Epoch;
 use millrace_media::fragment::Marks;
-use millrace_media::track::{Format, Info};
+use millrace_media::track::{Format, Info, Track};
 use millrace_media::{Fragment, Time, Timescale};
 use millrace_supervise::catch;
 use tokio::sync::{mpsc, watch};
@@ -31,19 +31,25 @@ const TRACK_ID: u32 = 1;
 /// What encoders take, in samples a second; also the timescale of what they make.
 const SAMPLE_RATE: Timescale = Timescale::new(48_000).unwrap();
 
+pub(super) struct Parts {
+    pub(super) name: String,
+    pub(super) track: Track,
+    pub(super) settings: AudioSettings,
+    pub(super) output: Output,
+    pub(super) counters: Arc<Counters>,
+    pub(super) effort: Effort,
+}
+
 /// Starts the thread. It ends when its queue is closed and it has encoded what was there.
-pub(super) fn start(
-    name: &str,
-    settings: AudioSettings,
-    output: Output,
-    counters: Arc<Counters>,
-    effort: Effort,
-) -> Result<AudioEncoder, EncodeError> {
+pub(super) fn start(parts: Parts) -> Result<AudioEncoder, EncodeError> {
+    let Parts { name, track, settings, output, counters, effort } = parts;
     let (queue, fragments) = mpsc::channel(QUEUE);
     let (running_sender, running) = watch::channel(true);
     let failure = Arc::new(Mutex::new(None));
+    let wanted = Arc::new(Mutex::new(settings));
     let rung = Rung {
         settings,
+        wanted: wanted.clone(),
         output,
         counters,
         effort,
@@ -64,11 +70,14 @@ pub(super) fn start(
             running_sender.send_replace(false);
         })
         .map_err(|error| EncodeError::Overloaded(format!("no thread for the encoder: {error}")))?;
-    Ok(AudioEncoder(Arc::new(Handle { name: name.to_owned(), queue: Mutex::new(Some(queue)), failure, running })))
+    let queue = Mutex::new(Some(queue));
+    Ok(AudioEncoder(Arc::new(Handle { name, track, wanted, queue, failure, running })))
 }
 
 struct Rung {
     settings: AudioSettings,
+    /// What the transcoder asks for.
+    wanted: Arc<Mutex<AudioSettings>>,
     output: Output,
     counters: Arc<Counters>,
     effort: Effort,
@@ -147,7 +156,11 @@ impl Rung {
             self.counters.dropped(fragment.samples.len() as u64);
             return Ok(());
         };
+        if fragment.starts_group() {
+            self.settings = *self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        }
         if let Some(run) = &mut self.run {
+            run.encoder.set_bitrate(self.settings.bitrate)?;
             run.chunks.begin(fragment.into());
         }
         let mut samples = Vec::new();

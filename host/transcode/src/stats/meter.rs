@@ -22,6 +22,8 @@ pub enum State {
     GivenUp(Reliefs),
     /// It has failed, and stays so.
     Failed,
+    /// The transcoder has faulted too often, and is not called any more.
+    BreakerOpen,
 }
 
 impl State {
@@ -33,6 +35,7 @@ impl State {
             Self::Relieved(_) => "relieved",
             Self::GivenUp(_) => "given-up",
             Self::Failed => "failed",
+            Self::BreakerOpen => "breaker-open",
         }
     }
 
@@ -40,7 +43,7 @@ impl State {
     pub const fn reliefs(self) -> Reliefs {
         match self {
             Self::Relieved(reliefs) | Self::GivenUp(reliefs) => reliefs,
-            Self::Running | Self::Idle | Self::Failed => Reliefs(0),
+            Self::Running | Self::Idle | Self::Failed | Self::BreakerOpen => Reliefs(0),
         }
     }
 }
@@ -80,17 +83,53 @@ impl std::fmt::Debug for Reliefs {
     }
 }
 
+/// What one encoder has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Frames encoded.
+    pub encoded: u64,
+    /// Bytes written to its track.
+    pub bytes: u64,
+    /// Frames that were to be encoded and were not.
+    pub dropped: u64,
+    /// Decoded frames that wait for it now, and those inside it.
+    pub queue: u64,
+}
+
 /// One encoder's part of its transcoder's statistics.
 pub(crate) struct Meter {
     queue: AtomicU64,
     lag_micros: AtomicU64,
+    encoded: AtomicU64,
+    bytes: AtomicU64,
+    dropped: AtomicU64,
     state: Mutex<State>,
     gauge: Gauge,
 }
 
 impl Meter {
     pub(super) fn new(gauge: Gauge) -> Self {
-        Self { queue: AtomicU64::new(0), lag_micros: AtomicU64::new(0), state: Mutex::default(), gauge }
+        let zero = AtomicU64::default;
+        let (queue, lag_micros, encoded, bytes, dropped) = (zero(), zero(), zero(), zero(), zero());
+        Self { queue, lag_micros, encoded, bytes, dropped, state: Mutex::default(), gauge }
+    }
+
+    pub(crate) fn encoded(&self) {
+        self.encoded.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn written(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn dropped(&self, frames: u64) {
+        self.dropped.fetch_add(frames, Ordering::Relaxed);
+    }
+
+    pub(crate) fn work(&self) -> Work {
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let (encoded, bytes, dropped) = (read(&self.encoded), read(&self.bytes), read(&self.dropped));
+        Work { encoded, bytes, dropped, queue: self.queue() }
     }
 
     /// So many pictures wait. The gauge counts those of all encoders with its labels.

@@ -17,6 +17,8 @@ const MAX_PACKET: usize = 1275;
 pub struct OpusEncoder {
     encoder: opus::Encoder,
     config: AudioConfig,
+    /// Bits per second.
+    bitrate: u32,
     /// Interleaved samples that do not fill a packet yet.
     waiting: Vec<f32>,
     start: Time,
@@ -44,7 +46,7 @@ impl OpusEncoder {
             .map_err(|_| AudioError::Backend { backend: "opus", reason: format!("lookahead of {lookahead}") })?;
         let config = AudioConfig { channels, sample_rate: SAMPLE_RATE, pre_skip };
         let start = start.rescale(Timescale::new(SAMPLE_RATE).expect("not zero"));
-        Ok(Self { encoder, config, waiting: Vec::new(), start, given: 0, encoded: 0 })
+        Ok(Self { encoder, config, bitrate, waiting: Vec::new(), start, given: 0, encoded: 0 })
     }
 
     fn packet(&mut self, samples: &[f32]) -> Result<AudioPacket, AudioError> {
@@ -78,6 +80,16 @@ impl AudioEncoder for OpusEncoder {
         self.given += (samples.len() / usize::from(channels)) as u64;
         self.waiting.extend(samples);
         self.drain(out)
+    }
+
+    fn set_bitrate(&mut self, bitrate: u32) -> Result<(), AudioError> {
+        if bitrate == self.bitrate {
+            return Ok(());
+        }
+        check_bitrate(bitrate)?;
+        self.encoder.set_bitrate(Bitrate::Bits(bitrate as i32)).map_err(backend)?;
+        self.bitrate = bitrate;
+        Ok(())
     }
 
     fn finish(mut self: Box<Self>, out: &mut Vec<AudioPacket>) -> Result<(), AudioError> {

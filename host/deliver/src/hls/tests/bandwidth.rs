@@ -18,7 +18,7 @@ fn rung(name: &str, rendition: Option<&str>, info: Info, peak: u64) -> Rung {
         Some(rendition) => track::Provenance::Derived {
             factory: "ladder".into(),
             rendition: Some(rendition.into()),
-            from: TrackName::new("video").unwrap(),
+            from: Some(TrackName::new("video").unwrap()),
         },
     };
     let measured = Measured { info: Arc::new(info), peak, average: peak / 2, sample_rate: 30_000.0 / 1_001.0 };
@@ -58,7 +58,7 @@ video/playlist.m3u8
 fn made(name: &str, from: &str) -> Rung {
     let mut made = rung(name, Some("180p"), Info { language: None, ..audio_info() }, 24_000);
     if let Provenance::Derived { from: made_from, .. } = &mut made.provenance {
-        *made_from = TrackName::new(from).unwrap();
+        *made_from = Some(TrackName::new(from).unwrap());
     }
     made
 }

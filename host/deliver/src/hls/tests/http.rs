@@ -312,7 +312,7 @@ async fn a_rung_comes_and_goes_with_its_track() {
     let mut site = Site::new(Settings::default());
     site.run(4.5).await;
     let from = track("video");
-    let provenance = Provenance::Derived { factory: "ladder".into(), rendition: Some("480p".into()), from };
+    let provenance = Provenance::Derived { factory: "ladder".into(), rendition: Some("480p".into()), from: Some(from) };
     let mut rung = site.source.broadcast.derive(track("480p"), provenance).unwrap();
     rung.set_info(video_info(90_000, "rung header"));
     let mut number = site.written.len();

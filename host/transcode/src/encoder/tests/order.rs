@@ -35,8 +35,9 @@ async fn pictures_left_out_make_the_one_before_last_longer_and_keyframes_stay_in
         let mut source = Source::new(&bus);
         let bench = Bench::new(&bus, &source);
         let habits = Habits { delay, ..Habits::default() };
-        let (encoders, counters) = bench.encoders(&rendition("a", 160, 90), Economy::default(), habits.opener());
-        let encoder = encoders.open("a", encoders.configured().unwrap()).unwrap();
+        let rendition = rendition("a", 160, 90);
+        let (encoders, counters) = bench.encoders(&rendition, Economy::default(), habits.opener());
+        let encoder = encoders.open("a", &bench.source(), bench.settings(&rendition)).unwrap();
         let written = source.write(30);
         let skipped = [4, 5, 9, 10, 27];
         for frame in skipped {
@@ -48,7 +49,7 @@ async fn pictures_left_out_make_the_one_before_last_longer_and_keyframes_stay_in
         }
         let track = bench.track("a");
         source.publisher.finish();
-        encoders.finish(true).await;
+        encoders.finish().await;
         let rung = track.held();
         // The tenth begins a group, and is not left out.
         assert_eq!((rung.len(), counters.read().asked), (26, 4), "delay {delay}");

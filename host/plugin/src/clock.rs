@@ -1,8 +1,10 @@
-//! How much CPU time the guest has used in the call it is in.
+//! How much processor time a call has used, in the guest and in the host's functions, and how long it has waited in them.
 //!
-//! Runs while the guest runs: it is stopped at the door of every host function and while the guest has yielded. A call that ends within its
-//! first tick, as nearly all do, is measured by the wall clock, which costs next to nothing to read. One that goes on is measured by the CPU
-//! time of its thread, so that a machine with other work to do does not make an innocent guest look slow.
+//! Runs from the beginning of a call to its end, and stands still while a host function waits and while the guest has yielded. A call that
+//! ends within its first tick, as nearly all do, is measured by the wall clock, which costs next to nothing to read. One that goes on is
+//! measured by the processor time of its thread, so that a machine with other work to do does not make an innocent guest look slow. After a
+//! long call the next ones are measured so from their beginning: a plugin whose work is in the host's functions, where no tick reaches it,
+//! gets away with one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,62 +13,111 @@ use cpu_time::ThreadTime;
 
 use crate::engine::TICK;
 
+/// So many calls after a long one are measured by processor time.
+const WATCHED: u32 = 256;
+
 /// Shared by a store, which starts and stops it, and by its yields, which start it again.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct GuestClock(Arc<Mutex<State>>);
+pub(crate) struct CallClock(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
     used: Duration,
-    /// The call has outlived its first tick.
-    long: bool,
+    waited: Duration,
+    /// The processor time of the thread is looked at.
+    exact: bool,
     since: Option<Mark>,
+    began: Option<Instant>,
+    /// How many calls more are measured by processor time.
+    watched: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Mark {
     Wall(Instant),
-    /// CPU time of the thread the guest runs on. It stays on one thread from a start to the stop that follows.
+    /// Processor time of the thread the guest runs on. It stays on one thread from a start to the stop that follows.
     Cpu(Duration),
 }
 
-impl GuestClock {
+impl State {
+    fn start(&mut self) {
+        self.since = Some(if self.exact { Mark::Cpu(thread_time()) } else { Mark::Wall(Instant::now()) });
+    }
+
+    fn stop(&mut self) {
+        let ran = match self.since.take() {
+            None => Duration::ZERO,
+            Some(Mark::Wall(since)) => since.elapsed(),
+            Some(Mark::Cpu(since)) => thread_time().saturating_sub(since),
+        };
+        self.used += ran;
+    }
+}
+
+impl CallClock {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A call begins.
     pub(crate) fn begin(&self) {
-        *self.state() = State { since: Some(Mark::Wall(Instant::now())), ..State::default() };
+        let mut state = self.state();
+        let (watched, now) = (state.watched, Instant::now());
+        let exact = watched > 0;
+        let since = if exact { Mark::Cpu(thread_time()) } else { Mark::Wall(now) };
+        *state = State {
+            since: Some(since),
+            exact,
+            began: Some(now),
+            watched: watched.saturating_sub(1),
+            ..State::default()
+        };
+    }
+
+    /// The call has ended. Gives the processor time it has used.
+    pub(crate) fn end(&self) -> Duration {
+        let mut state = self.state();
+        state.stop();
+        let lasted = state.began.map_or(Duration::ZERO, |began| began.elapsed()).saturating_sub(state.waited);
+        if lasted > TICK {
+            state.watched = WATCHED;
+            if !state.exact {
+                // More by the wall clock says little: the thread may have been kept waiting.
+                state.used = state.used.min(TICK);
+            }
+        }
+        state.used
     }
 
     /// The guest goes on.
     pub(crate) fn start(&self) {
-        let mut state = self.state();
-        state.since = Some(if state.long { Mark::Cpu(thread_time()) } else { Mark::Wall(Instant::now()) });
-    }
-
-    /// The guest is left.
-    pub(crate) fn stop(&self) {
-        let mut state = self.state();
-        let ran = match state.since.take() {
-            None => Duration::ZERO,
-            Some(Mark::Wall(since)) => since.elapsed(),
-            Some(Mark::Cpu(since)) => thread_time().saturating_sub(since),
-        };
-        state.used += ran;
+        self.state().start();
     }
 
     /// The guest was interrupted by a tick. Stops, and gives what was used so far.
     pub(crate) fn tick(&self) -> Duration {
-        self.stop();
         let mut state = self.state();
-        if !state.long {
+        state.stop();
+        if !state.exact {
             // More than a tick by the wall clock means that the thread was kept waiting, not that the guest ran.
             state.used = state.used.min(TICK);
-            state.long = true;
+            state.exact = true;
         }
         state.used
+    }
+
+    /// A host function begins to wait. Gives how long it may, of `most` in the whole call.
+    pub(crate) fn wait(&self, most: Duration) -> Duration {
+        let mut state = self.state();
+        state.stop();
+        most.saturating_sub(state.waited)
+    }
+
+    /// It has waited so long.
+    pub(crate) fn waited(&self, time: Duration) {
+        let mut state = self.state();
+        state.waited += time;
+        state.start();
     }
 }
 
@@ -85,28 +136,42 @@ mod tests {
     }
 
     #[test]
-    fn time_outside_the_guest_is_not_counted() {
-        let clock = GuestClock::default();
+    fn waiting_is_not_work() {
+        let clock = CallClock::default();
         clock.begin();
-        clock.stop();
-        let before = clock.state().used;
+        let most = Duration::from_secs(10);
+        assert_eq!(clock.wait(most), most);
         let start = Instant::now();
         spin(|| start.elapsed() > TICK);
-        clock.stop();
-        assert_eq!(clock.state().used, before);
-        clock.start();
-        assert!(clock.tick() <= TICK);
+        clock.waited(start.elapsed());
+        assert!(clock.wait(most) < most);
+        clock.waited(Duration::ZERO);
+        assert!(clock.end() <= TICK);
     }
 
     #[test]
-    fn a_long_call_is_measured_by_the_cpu_time_of_its_thread() {
-        let clock = GuestClock::default();
+    fn a_long_call_is_measured_by_the_processor_time_of_its_thread() {
+        let clock = CallClock::default();
         clock.begin();
         clock.tick();
         clock.start();
         let start = thread_time();
         spin(|| thread_time() - start >= 3 * TICK);
         let used = clock.tick();
+        assert!(used >= 3 * TICK, "{used:?}");
+    }
+
+    #[test]
+    fn work_that_no_tick_reaches_is_counted_from_the_second_call_on() {
+        let clock = CallClock::default();
+        let call = || {
+            clock.begin();
+            let start = thread_time();
+            spin(|| thread_time() - start >= 3 * TICK);
+            clock.end()
+        };
+        assert!(call() <= TICK);
+        let used = call();
         assert!(used >= 3 * TICK, "{used:?}");
     }
 }

@@ -161,9 +161,10 @@ impl Encoders {
         let track = &source.track;
         if let Some(encoder) = open.get(name) {
             encoder.on(track)?;
-            if encoder.0.source.swap(source.id, Ordering::Relaxed) != source.id {
+            if encoder.0.source.load(Ordering::Relaxed) != source.id {
                 let colour = settings.colour.or(encoder.0.decoder.colour(&source.info)?);
                 encoder.0.wants.lock().returned(VideoSettings { colour, ..settings });
+                encoder.0.source.store(source.id, Ordering::Relaxed);
             }
             return Ok(encoder.clone());
         }

@@ -11,10 +11,11 @@ use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::bindings::TranscoderPlugin;
-
+use crate::metrics::{RaisedAlarm, Registry};
 use crate::settings::Limits;
 use crate::state::State;
 use crate::threads::GuestThreads;
+use crate::wasi;
 use ticker::Ticker;
 pub(crate) use ticker::Ticking;
 
@@ -90,6 +91,7 @@ pub(crate) struct Shared {
     pub(crate) settings: EngineSettings,
     pub(crate) threads: GuestThreads,
     pub(crate) ticker: Ticker,
+    pub(crate) metrics: Registry,
     room: Arc<Semaphore>,
 }
 
@@ -101,12 +103,24 @@ impl Plugins {
     pub fn new(settings: EngineSettings) -> Result<Self, EngineError> {
         let engine = engine(&settings)?;
         let mut linker = Linker::new(&engine);
-        TranscoderPlugin::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state)
-            .map_err(|error| unfit(&settings, &error))?;
+        let linked = TranscoderPlugin::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state);
+        linked.and_then(|()| wasi::add_to_linker(&mut linker)).map_err(|error| unfit(&settings, &error))?;
         let threads = GuestThreads::new(settings.threads)?;
         let ticker = Ticker::new(engine.clone())?;
         let room = Arc::new(Semaphore::new(settings.max_instances as usize));
-        Ok(Self(Arc::new(Shared { engine, linker, settings, threads, ticker, room })))
+        Ok(Self(Arc::new(Shared { engine, linker, settings, threads, ticker, metrics: Registry::default(), room })))
+    }
+}
+
+impl Plugins {
+    /// The metrics of all plugins, in Prometheus' text format (version 0.0.4).
+    pub fn metrics(&self) -> String {
+        self.0.metrics.render()
+    }
+
+    /// The alarms that plugins have raised.
+    pub fn alarms(&self) -> Vec<RaisedAlarm> {
+        self.0.metrics.alarms()
     }
 }
 

@@ -16,15 +16,11 @@ use crate::transcoder::PluginTranscoder;
 /// What a plugin says it is. Checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Descriptor {
-    /// The plugin's own name; the operator may have given it another.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// What it does, in one line.
+    /// What it does, in one line. Empty where it does not say.
     pub summary: String,
     /// The kinds of track it wants to be asked about: at least one.
     pub kinds: Vec<Kind>,
-    /// For what it makes transcoders.
+    /// What it makes transcoders for.
     pub scope: Scope,
 }
 
@@ -70,9 +66,8 @@ impl Factory for PluginFactory {
         Some(self.plugin.engine.threads.handle())
     }
 
-    async fn start(&self, context: Context) -> Result<Option<Box<dyn Transcoder>>, Fault> {
-        let started = PluginTranscoder::start(&self.plugin, context).await?;
-        Ok(started.map(|transcoder| Box::new(transcoder) as Box<dyn Transcoder>))
+    async fn start(&self, context: Context) -> Result<Box<dyn Transcoder>, Fault> {
+        Ok(Box::new(PluginTranscoder::start(&self.plugin, context).await?))
     }
 }
 

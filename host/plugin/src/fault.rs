@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use millrace_transcode::factory::Fault;
 use wasmtime::Trap;
+use wasmtime_wasi::I32Exit;
 
 use crate::bindings::millrace::plugin::types::Error;
 use crate::limits::Growth;
@@ -11,24 +12,52 @@ use crate::text::tidy;
 
 /// A call took longer than it may.
 #[derive(Debug, thiserror::Error)]
-#[error("took more than its limit of {} ms of CPU time", .0.as_millis())]
+#[error("took more than its limit of {} ms of processor time", .0.as_millis())]
 pub(crate) struct OutOfTime(pub(crate) Duration);
+
+/// A call waited longer than it may.
+#[derive(Debug, thiserror::Error)]
+#[error("waited in the host's functions for more than its limit of {} ms", .0.as_millis())]
+pub(crate) struct OutOfWait(pub(crate) Duration);
+
+/// What wasmtime says of a call that returns while it holds on to what it was lent.
+const BORROWED: &str = "borrow handles still remain";
 
 /// The fault of an instance that cannot go on: `function` is the one it was in.
 pub(crate) fn lost(function: &str, error: &wasmtime::Error, growth: &Growth) -> Fault {
-    let mut text = match (error.downcast_ref::<OutOfTime>(), error.downcast_ref::<Trap>()) {
-        (Some(out_of_time), _) => format!("`{function}` {out_of_time}"),
-        (None, Some(trap)) => {
-            let trap = trap.to_string();
-            format!("`{function}` trapped: {}", trap.trim_start_matches("wasm trap: "))
-        }
-        (None, None) => format!("`{function}` failed: {}", error.root_cause()),
+    let root = error.root_cause().to_string();
+    let mut text = if let Some(out) = error.downcast_ref::<OutOfTime>() {
+        format!("`{function}` {out}")
+    } else if let Some(out) = error.downcast_ref::<OutOfWait>() {
+        format!("`{function}` {out}")
+    } else if let Some(I32Exit(status)) = error.downcast_ref::<I32Exit>() {
+        format!("`{function}` ended the program with status {status}")
+    } else if root.contains(BORROWED) {
+        let lent = lent_to(function);
+        format!(
+            "`{function}` returned without dropping the {lent} it was lent: every call must drop its borrows before it returns (in C: \
+             `millrace_plugin_media_{lent}_drop_borrow`)"
+        )
+    } else if let Some(trap) = error.downcast_ref::<Trap>() {
+        format!("`{function}` trapped: {}", trap.to_string().trim_start_matches("wasm trap: "))
+    } else {
+        format!("`{function}` failed: {root}")
     };
     if let Some(refusal) = growth.refusal() {
         text.push_str("; ");
         text.push_str(&refusal);
     }
     Fault::Lost(tidy(&text))
+}
+
+/// What a function of the contract is lent.
+fn lent_to(function: &str) -> &'static str {
+    match function {
+        "describe" => "description",
+        "start" => "context",
+        "on-gap" => "loss",
+        _ => "fragment",
+    }
 }
 
 /// The fault of a guest that returned an error.
@@ -40,6 +69,7 @@ pub(crate) fn returned(function: &str, error: &Error) -> Fault {
 pub(crate) fn in_words(error: &Error) -> String {
     match error {
         Error::Invalid(text) => format!("invalid: {text}"),
+        Error::Denied(text) => format!("denied: {text}"),
         Error::Overloaded(text) => format!("overloaded: {text}"),
         Error::Unsupported(text) => format!("unsupported: {text}"),
         Error::Failed(text) => format!("failed: {text}"),

@@ -1,22 +1,27 @@
-//! What plugins import: one file for each interface of `wit/`, and one for the sound of `codec`.
+//! What plugins import: one file for each interface of `wit/`, and one for the audio of `codec`.
 //!
 //! What a guest gives is wrong until shown to be right: the answer is an error of the contract. A handle that the table does not know is a
 //! fault of the host, and ends the instance.
 
 #![allow(unreachable_pub, reason = "the generated bindings export the types of handles again")]
 
+mod audio;
 mod codec;
-mod host;
+mod fragment;
+mod log;
 mod media;
+mod metrics;
 mod output;
-mod sound;
+mod state;
 
-pub use codec::{EncoderHandle, RenditionHandle, SettingsHandle};
-pub(crate) use host::LogLine;
-pub use host::{CounterHandle, GaugeHandle};
-pub use media::{FragmentHandle, TrackHandle};
+pub use audio::{AudioEncoderHandle, AudioSettingsHandle};
+pub use codec::{EncoderHandle, SettingsHandle, StatisticsHandle};
+pub use fragment::FragmentHandle;
+pub(crate) use log::LogLines;
+pub(crate) use media::{Described, cause};
+pub use media::{ContextHandle, DescriptionHandle, LossHandle, RenditionHandle, TrackHandle};
 pub use output::OutputHandle;
-pub use sound::{AudioEncoderHandle, AudioSettingsHandle};
+pub use state::SlotHandle;
 
 use crate::bindings::millrace::plugin::types::{self, Error};
 use crate::state::State;

@@ -1,20 +1,20 @@
 //! One instance of a plugin: its store, and the calls into it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use millrace_media::Fragment;
-use millrace_media::calendar::Group;
-use millrace_transcode::factory::{Context, Fault, Reason};
+use millrace_transcode::factory::{Context, Decision, Fault, Gap, SourceTrack, Stop, TrackEnd};
 use tokio::sync::OwnedSemaphorePermit;
-use wasmtime::component::Resource;
+use wasmtime::component::{Instance as Component, Resource};
 use wasmtime::{Store, UpdateDeadline};
 
-use crate::bindings::TranscoderPlugin;
-use crate::bindings::exports::millrace::plugin::transcoder::{self, Decision, Descriptor};
+use crate::bindings::exports::millrace::plugin::transcoder::Guest;
+use crate::bindings::millrace::plugin::media;
 use crate::bindings::millrace::plugin::types::Error;
 use crate::engine::Ticking;
 use crate::fault::{OutOfTime, lost, returned};
-use crate::imports::{RenditionHandle, TrackHandle};
+use crate::imports::{ContextHandle, Described, DescriptionHandle, LossHandle, TrackHandle};
 use crate::load::Loaded;
 use crate::state::State;
 
@@ -25,19 +25,19 @@ const OWN_HANDLES: usize = 1024;
 
 /// An instance in a store of its own. After [`Fault::Lost`] it must not be called again.
 pub(crate) struct Instance {
-    world: TranscoderPlugin,
+    component: Component,
+    transcoder: Guest,
     store: Store<State>,
     // Given back after the store is.
     _ticking: Ticking,
     _place: OwnedSemaphorePermit,
 }
 
-/// Calls an export and turns what comes of it into a result of the runner's terms.
+/// Calls an export of `transcoder` and turns what comes of it into a result of the runner's terms.
 macro_rules! call {
     ($self:ident, $function:literal, $method:ident($($argument:expr),*)) => {{
         $self.begin();
-        let exports = $self.world.millrace_plugin_transcoder();
-        let outcome = exports.$method(&mut $self.store, $($argument),*).await;
+        let outcome = $self.transcoder.$method(&mut $self.store, $($argument),*).await;
         $self.outcome($function, outcome)
     }};
 }
@@ -77,55 +77,99 @@ impl Instance {
         });
         store.set_epoch_deadline(1);
         store.data().clock.begin();
-        let world = plugin.pre.instantiate_async(&mut store).await;
-        match world {
-            Ok(world) => Ok(Self { world, store, _ticking: ticking, _place: place }),
+        let made = async {
+            let component = plugin.pre.instantiate_async(&mut store).await?;
+            let transcoder = plugin.transcoder.load(&mut store, &component)?;
+            Ok((component, transcoder))
+        };
+        let made = made.await;
+        settle(&mut store, made.is_err());
+        match made {
+            Ok((component, transcoder)) => Ok(Self { component, transcoder, store, _ticking: ticking, _place: place }),
             Err(error) => Err(lost("instantiation", &error, &store.data().growth)),
         }
     }
 
-    /// Asks the plugin what it is.
-    pub(crate) async fn describe(&mut self, settings: &str) -> Result<Result<Descriptor, Error>, Fault> {
+    /// Asks the plugin what it is. Its own error refuses the settings.
+    pub(crate) async fn describe(&mut self, settings: &str) -> Result<Result<Described, Error>, Fault> {
         self.begin();
-        let outcome = self.world.millrace_plugin_transcoder().call_describe(&mut self.store, settings).await;
-        outcome.map_err(|error| lost("describe", &error, &self.store.data().growth))
+        let full = |error: Error| returned("describe", &error);
+        let description = self.store.data_mut().push(DescriptionHandle::default()).map_err(full)?;
+        let lent = Resource::new_borrow(description.rep());
+        let about = self.store.data().plugin.about.clone();
+        let outcome = async {
+            let about = about.load(&mut self.store, &self.component)?;
+            about.call_describe(&mut self.store, settings, lent).await
+        };
+        let outcome = outcome.await;
+        settle(&mut self.store, outcome.is_err());
+        let outcome = outcome.map_err(|error| lost("describe", &error, &self.store.data().growth))?;
+        let described = self.store.data_mut().table.delete(description);
+        let described = described.map_err(|error| Fault::Lost(format!("its description is lost: {error}")))?;
+        Ok(outcome.map(|()| described.0))
     }
 
-    /// Starts on the track of the context. True where the plugin accepts it.
-    pub(crate) async fn start(&mut self) -> Result<bool, Fault> {
+    /// Starts it.
+    pub(crate) async fn start(&mut self) -> Result<(), Fault> {
+        let context = self.lend("start", ContextHandle)?;
+        let started = call!(self, "start", call_start(Resource::new_borrow(context.rep())));
+        self.take_back(context);
+        started
+    }
+
+    /// Tells the plugin of a track.
+    pub(crate) async fn track(&mut self, track: &SourceTrack) -> Result<Decision, Fault> {
         let state = self.store.data_mut();
-        let plugin = state.plugin.clone();
-        let context = state.started().map_err(|error| returned("start", &error))?;
-        let (reason, rendition) = (context.reason.into(), context.rendition.clone());
-        let track = TrackHandle {
-            broadcast: context.broadcast.clone(),
-            name: context.track.clone(),
-            info: context.info.clone(),
-        };
-        let full = |error: Error| returned("start", &error);
-        let track = state.push(track).map_err(full)?;
-        let rendition = rendition.map(|rendition| state.push(RenditionHandle(rendition))).transpose().map_err(full)?;
-        let decision = call!(self, "start", call_start(track, rendition, &plugin.settings, reason))?;
-        Ok(decision == Decision::Accept)
+        state.add_source(track);
+        let handle = state.push(TrackHandle(track.clone())).map_err(|error| returned("on-track", &error))?;
+        let decision = call!(self, "on-track", call_on_track(handle));
+        match decision {
+            Ok(media::Decision::Accept) => Ok(Decision::Accept),
+            Ok(media::Decision::Decline) => {
+                self.store.data_mut().remove_source(track.id);
+                Ok(Decision::Decline)
+            }
+            Err(fault) => Err(fault),
+        }
     }
 
     /// Gives the plugin a fragment.
-    pub(crate) async fn fragment(&mut self, fragment: &Fragment) -> Result<(), Fault> {
-        let lent = self.store.data_mut().lend(fragment);
+    pub(crate) async fn fragment(&mut self, track: u32, fragment: &Fragment) -> Result<(), Fault> {
+        let lent = self.store.data_mut().lend(track, fragment);
         let lent = lent.map_err(|error| Fault::Lost(format!("no fragment can be lent to it: {error}")))?;
         let done = call!(self, "on-fragment", call_on_fragment(Resource::new_borrow(lent.rep())));
         self.store.data_mut().take_back();
         done
     }
 
-    /// Tells the plugin of a gap.
-    pub(crate) async fn gap(&mut self, next: Group, skipped: u64) -> Result<(), Fault> {
-        call!(self, "on-gap", call_on_gap(next.0, skipped))
+    /// Tells the plugin of a gap, and why it is there.
+    pub(crate) async fn gap(&mut self, gap: Gap, cause: &'static str) -> Result<(), Fault> {
+        let loss = self.lend("on-gap", LossHandle(gap, cause))?;
+        let done = call!(self, "on-gap", call_on_gap(Resource::new_borrow(loss.rep())));
+        self.take_back(loss);
+        done
+    }
+
+    /// Tells the plugin that a track is over.
+    pub(crate) async fn track_end(&mut self, track: u32, why: TrackEnd) -> Result<(), Fault> {
+        let done = call!(self, "on-track-end", call_on_track_end(track, why.as_str()));
+        self.store.data_mut().remove_source(track);
+        done
     }
 
     /// Tells the plugin of the end.
-    pub(crate) async fn stop(&mut self) -> Result<(), Fault> {
-        call!(self, "stop", call_stop())
+    pub(crate) async fn stop(&mut self, why: Stop) -> Result<(), Fault> {
+        call!(self, "stop", call_stop(why.as_str()))
+    }
+
+    /// A handle to be lent for one call.
+    fn lend<T: Send + 'static>(&mut self, function: &str, handle: T) -> Result<Resource<T>, Fault> {
+        self.store.data_mut().push(handle).map_err(|error| returned(function, &error))
+    }
+
+    fn take_back<T: 'static>(&mut self, handle: Resource<T>) {
+        // After a trap it may be gone, and the instance with it.
+        let _ = self.store.data_mut().table.delete(handle);
     }
 
     fn begin(&mut self) {
@@ -135,7 +179,8 @@ impl Instance {
         state.clock.begin();
     }
 
-    fn outcome<T>(&self, function: &str, outcome: wasmtime::Result<Result<T, Error>>) -> Result<T, Fault> {
+    fn outcome<T>(&mut self, function: &str, outcome: wasmtime::Result<Result<T, Error>>) -> Result<T, Fault> {
+        settle(&mut self.store, outcome.is_err());
         match outcome {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(returned(function, &error)),
@@ -144,13 +189,10 @@ impl Instance {
     }
 }
 
-impl From<Reason> for transcoder::Reason {
-    fn from(reason: Reason) -> Self {
-        match reason {
-            Reason::Fresh => Self::Fresh,
-            Reason::AfterFault => Self::AfterFault,
-            Reason::Reloaded => Self::Reloaded,
-            Reason::SourceReturned => Self::SourceReturned,
-        }
-    }
+/// A call is over: its work is charged to the plugin, and what it has printed goes to the log.
+fn settle(store: &mut Store<State>, lost: bool) {
+    let state = store.data_mut();
+    let used = state.clock.end();
+    state.plugin.share.charge(used, Instant::now());
+    state.pass_output_on(lost);
 }

@@ -5,7 +5,7 @@
 //! that traps, loops or hoards takes nothing with it but itself.
 //!
 //! What a plugin may take is in its [`Limits`]; what it is told comes from [`PluginSettings`]. It is given what its world imports, and
-//! nothing else.
+//! WASI as far as runtimes insist on it: nothing of the machine is in it.
 
 mod bindings;
 mod clock;
@@ -19,12 +19,15 @@ mod load;
 mod metrics;
 mod rate;
 mod settings;
+mod share;
 mod state;
 mod text;
 mod threads;
 mod transcoder;
+mod wasi;
 
 pub use engine::{EngineError, EngineSettings, Plugins};
 pub use factory::{Descriptor, PluginFactory};
 pub use load::{LoadError, LoadFault};
+pub use metrics::RaisedAlarm;
 pub use settings::{BroadcastFilter, Limits, PluginSettings};

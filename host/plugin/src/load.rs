@@ -7,17 +7,20 @@ mod check;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
+use millrace_transcode::factory::Slot;
 use tokio::io::AsyncReadExt;
-use wasmtime::component::Component;
+use wasmtime::component::{Component, InstancePre};
 
-use crate::bindings::TranscoderPluginPre;
+use crate::bindings::exports::millrace::plugin::{about, transcoder};
 use crate::engine::{Plugins, Shared};
 use crate::factory::PluginFactory;
 use crate::fault::in_words;
 use crate::instance::Instance;
 use crate::metrics::Metrics;
 use crate::settings::{Limits, PluginSettings};
+use crate::share::Share;
 use crate::state::State;
 use crate::text::tidy;
 
@@ -55,8 +58,8 @@ pub enum LoadFault {
     /// It cannot be compiled, or is too large for the pool of instances.
     #[error("cannot be compiled: {0}")]
     Compile(String),
-    /// It is not of the world that plugins are of.
-    #[error("is not of the world `transcoder-plugin`: it does not export `{missing}` (it exports {exports})")]
+    /// It is not of a world that plugins are of.
+    #[error("is no plugin: it does not export `{missing}` (it exports {exports})")]
     WrongWorld {
         /// What it would have to export.
         missing: String,
@@ -66,6 +69,21 @@ pub enum LoadFault {
     /// It imports what plugins are not given.
     #[error("asks for `{0}`, which this host does not give to plugins")]
     Import(String),
+    /// It was built against another version of the contract.
+    #[error("asks for `{name}`, which is {age} than the contract of this host, {ours}: {advice}")]
+    Version {
+        /// What it asks for.
+        name: String,
+        /// "newer" or "older".
+        age: &'static str,
+        /// The host's version.
+        ours: &'static str,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// Its name becomes that of another plugin in Prometheus.
+    #[error("has a name that is the same as that of the plugin `{0}` in metrics: only letters, digits and '_' count there")]
+    AlikeName(String),
     /// Its imports or exports are of other types than the contract's.
     #[error("does not fit the contract: {0}")]
     Contract(String),
@@ -88,16 +106,9 @@ pub enum LoadFault {
     /// It refuses its settings.
     #[error("refuses its settings: {0}")]
     Refused(String),
-    /// What it says of itself is not as the contract has it.
-    #[error("describes itself with an invalid {what} {value:?} (expected {expected})")]
-    Descriptor {
-        /// Of what.
-        what: &'static str,
-        /// As the plugin gave it.
-        value: String,
-        /// What the contract says.
-        expected: &'static str,
-    },
+    /// It did not say which tracks it wants.
+    #[error("does not say which kinds of track it wants: `describe` must call `want` for its hook `transcoder`")]
+    NoKinds,
     /// The engine has ended.
     #[error("was not loaded: the plugin engine has ended")]
     Ended,
@@ -109,9 +120,22 @@ pub(crate) struct Loaded {
     /// JSON.
     pub(crate) settings: String,
     pub(crate) limits: Limits,
-    pub(crate) metrics: Metrics,
-    pub(crate) pre: TranscoderPluginPre<State>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Processor time, over all its instances.
+    pub(crate) share: Share,
+    /// Kept for all its instances.
+    pub(crate) state: Slot,
+    pub(crate) pre: InstancePre<State>,
+    pub(crate) about: Arc<about::GuestIndices>,
+    pub(crate) transcoder: Arc<transcoder::GuestIndices>,
     pub(crate) engine: Arc<Shared>,
+}
+
+/// A component that is linked, and where its exports are.
+struct Linked {
+    pre: InstancePre<State>,
+    about: Arc<about::GuestIndices>,
+    transcoder: Arc<transcoder::GuestIndices>,
 }
 
 impl Plugins {
@@ -151,12 +175,18 @@ impl Plugins {
         let engine = self.0.clone();
         // Compiling takes tens of milliseconds and more, on as many threads as there are.
         let compiled = tokio::task::spawn_blocking(move || link(&engine, bytes.as_ref()));
+        let Linked { pre, about, transcoder } = compiled.await.map_err(|_| LoadFault::Ended)??;
+        let metrics = self.0.metrics.add(&settings.name, settings.limits.series).map_err(LoadFault::AlikeName)?;
         let plugin = Arc::new(Loaded {
             name: settings.name.clone(),
             settings: settings.settings.to_string(),
             limits: settings.limits,
-            metrics: Metrics::new(&settings.name),
-            pre: compiled.await.map_err(|_| LoadFault::Ended)??,
+            metrics,
+            share: Share::new(settings.limits.cpu, Instant::now()),
+            state: Slot::default(),
+            pre,
+            about,
+            transcoder,
             engine: self.0.clone(),
         });
         let described = {
@@ -168,7 +198,7 @@ impl Plugins {
         let descriptor = described.map_err(|error| LoadFault::Refused(tidy(&in_words(&error))))?;
         Ok(PluginFactory {
             plugin,
-            descriptor: check::descriptor(descriptor)?,
+            descriptor: check::described(descriptor)?,
             broadcasts: settings.broadcasts.clone(),
             breaker: settings.breaker,
         })
@@ -186,12 +216,14 @@ async fn read(path: &Path) -> Result<Vec<u8>, LoadFault> {
     if bytes.len() as u64 > MAX_COMPONENT { Err(LoadFault::TooLong) } else { Ok(bytes) }
 }
 
-fn link(shared: &Shared, bytes: &[u8]) -> Result<TranscoderPluginPre<State>, LoadFault> {
+fn link(shared: &Shared, bytes: &[u8]) -> Result<Linked, LoadFault> {
     check::preamble(bytes)?;
     let component = Component::from_binary(&shared.engine, bytes)
         .map_err(|error| LoadFault::Compile(tidy(&format!("{error:#}"))))?;
     check::world(&shared.engine, &component)?;
     let contract = |error: wasmtime::Error| LoadFault::Contract(tidy(&format!("{error:#}")));
     let pre = shared.linker.instantiate_pre(&component).map_err(contract)?;
-    TranscoderPluginPre::new(pre).map_err(contract)
+    let about = Arc::new(about::GuestIndices::new(&pre).map_err(contract)?);
+    let transcoder = Arc::new(transcoder::GuestIndices::new(&pre).map_err(contract)?);
+    Ok(Linked { pre, about, transcoder })
 }

@@ -42,6 +42,29 @@ impl Allowance {
     }
 }
 
+/// What an instance may write to its output tracks.
+#[derive(Clone, Debug)]
+pub(crate) struct OutputRate {
+    bytes: Allowance,
+    fragments: Allowance,
+}
+
+/// A keyframe may be many times the average: so many seconds of output go through at once.
+const OUTPUT_BURST_SECS: u64 = 2;
+
+impl OutputRate {
+    pub(crate) fn new(bits_per_second: u64, fragments_per_second: u64) -> Self {
+        let allowance = |rate: u64| Allowance::new(rate, rate.saturating_mul(OUTPUT_BURST_SECS));
+        Self { bytes: allowance(bits_per_second / 8), fragments: allowance(fragments_per_second) }
+    }
+
+    /// How long to wait before writing a fragment of so many bytes.
+    pub(crate) fn wait(&mut self, bytes: u64) -> Duration {
+        let now = Instant::now();
+        self.bytes.take(bytes, now).max(self.fragments.take(1, now))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

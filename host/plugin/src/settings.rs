@@ -54,11 +54,15 @@ impl fmt::Debug for PluginSettings {
     }
 }
 
-/// What one instance of a plugin may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a plugin may take. Where nothing else is said, each of its instances.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
-    /// CPU time of one call. Time in the host's functions does not count.
+    /// Processor time of one call, the work of the host's functions included.
     pub call_time: Duration,
+    /// How long one call may wait in the host's functions.
+    pub call_wait: Duration,
+    /// Processor cores, over all instances of the plugin. Beyond it fragments are skipped.
+    pub cpu: f64,
     /// Bytes of linear memory, over all its memories.
     pub memory: usize,
     /// Elements of its tables together.
@@ -67,19 +71,36 @@ pub struct Limits {
     pub handles: usize,
     /// Bytes of media that its own handles to fragments keep in memory.
     pub pinned: u64,
+    /// Tracks it may write, those of its encoders included.
+    pub output_tracks: usize,
     /// Bits per second it may write to its output tracks, beyond bursts of two seconds. What its encoders write does not count.
     pub output_rate: u64,
+    /// Fragments per second it may write to its output tracks, beyond bursts of two seconds.
+    pub fragments: u64,
+    /// Bytes of the largest fragment it may write.
+    pub fragment: u64,
+    /// Series of metrics and alarms, over all instances of the plugin.
+    pub series: usize,
+    /// Lines of log per second, beyond bursts of two seconds.
+    pub log: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             call_time: Duration::from_millis(50),
+            call_wait: Duration::from_secs(10),
+            cpu: 0.5,
             memory: 64 << 20,
             table_elements: 10_000,
             handles: 1024,
             pinned: 64 << 20,
+            output_tracks: 4,
             output_rate: 50_000_000,
+            fragments: 500,
+            fragment: 8 << 20,
+            series: 1000,
+            log: 10,
         }
     }
 }

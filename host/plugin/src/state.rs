@@ -1,66 +1,80 @@
 //! What the host keeps for one instance.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use millrace_media::Fragment;
 use millrace_media::track::Kind;
-use millrace_transcode::factory::Context;
+use millrace_transcode::factory::{Context, SourceTrack};
 use wasmtime::component::{Resource, ResourceTable, ResourceTableError};
 
+use crate::bindings::millrace::plugin::log::Level;
 use crate::bindings::millrace::plugin::types::{self, Error};
-use crate::clock::GuestClock;
-use crate::imports::{FragmentHandle, LogLine};
+use crate::clock::CallClock;
+use crate::fault::OutOfWait;
+use crate::imports::{FragmentHandle, LogLines};
 use crate::limits::Growth;
 use crate::load::Loaded;
-use crate::rate::Allowance;
+use crate::metrics::Names;
+use crate::rate::OutputRate;
+use crate::wasi::Wasi;
 
 /// The data of one instance's store.
 pub(crate) struct State {
     pub(crate) plugin: Arc<Loaded>,
     /// None while the plugin describes itself.
     context: Option<Context>,
-    pub(crate) clock: GuestClock,
+    names: Names,
+    /// Ends with what the instance is made for.
+    life: Weak<()>,
+    pub(crate) clock: CallClock,
     pub(crate) growth: Growth,
     pub(crate) table: ResourceTable,
     /// The one entry that fragments are lent through, call after call.
     lent: Option<u32>,
+    /// The tracks that it has been told of and that are not over.
+    sources: Vec<Source>,
     /// Bytes that the plugin's own handles to fragments keep in memory.
     pinned: u64,
-    pub(crate) output: Allowance,
-    pub(crate) log: LogLine,
+    pub(crate) output: OutputRate,
+    pub(crate) log: LogLines,
+    /// Made when the instance first asks for it.
+    wasi: Option<Box<Wasi>>,
 }
 
-/// Lines of log a second, and at once.
-const LOG_RATE: (u64, u64) = (10, 20);
-/// A keyframe may be many times the average: so many seconds of output go through at once.
-const OUTPUT_BURST_SECS: u64 = 2;
+/// A track of the source, and how much has come of it.
+struct Source {
+    track: SourceTrack,
+    bytes: u64,
+    /// In ticks of the track.
+    duration: i64,
+}
 
 impl State {
     pub(crate) fn new(plugin: Arc<Loaded>, context: Option<Context>) -> Self {
         let limits = plugin.limits;
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles);
-        let bytes = limits.output_rate / 8;
+        let names = context.as_ref().map_or_else(Names::default, |context| Names {
+            broadcast: Some(context.broadcast.clone()),
+            track: context.track.as_ref().map(|track| track.name().clone()),
+            rendition: context.rendition.as_ref().map(|rendition| rendition.name.clone()),
+        });
         Self {
+            life: context.as_ref().map(|context| Arc::downgrade(&context.life)).unwrap_or_default(),
             plugin,
             context,
-            clock: GuestClock::default(),
+            names,
+            clock: CallClock::default(),
             growth: Growth::new(&limits),
             table,
             lent: None,
+            sources: Vec::new(),
             pinned: 0,
-            output: Allowance::new(bytes, bytes.saturating_mul(OUTPUT_BURST_SECS)),
-            log: LogLine::new(LOG_RATE.0, LOG_RATE.1),
+            output: OutputRate::new(limits.output_rate, limits.fragments),
+            log: LogLines::new(limits.log),
+            wasi: None,
         }
-    }
-
-    /// A host function that does not wait: the guest's clock stands still.
-    pub(crate) fn off_clock<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
-        self.clock.stop();
-        let done = work(self);
-        self.clock.start();
-        done
     }
 
     /// What the transcoder works on, if it has been started.
@@ -72,7 +86,42 @@ impl State {
     pub(crate) fn started(&self) -> Result<&Context, Error> {
         self.context
             .as_ref()
-            .ok_or_else(|| Error::Invalid("there is no track while the plugin describes itself".into()))
+            .ok_or_else(|| Error::Invalid("there is no broadcast while the plugin describes itself".into()))
+    }
+
+    /// What the instance is made for.
+    pub(crate) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    pub(crate) fn life(&self) -> &Weak<()> {
+        &self.life
+    }
+
+    /// What WASI keeps for the instance.
+    pub(crate) fn wasi(&mut self) -> &mut Wasi {
+        self.wasi.get_or_insert_with(|| Box::new(Wasi::new()))
+    }
+
+    /// Passes what the guest has written to its standard output on to the log: the lines that are whole, or all where `all` is asked for.
+    pub(crate) fn pass_output_on(&mut self, all: bool) {
+        let Some(wasi) = &self.wasi else { return };
+        for line in wasi.output.take(all) {
+            self.log_line(Level::Info, &line);
+        }
+    }
+
+    /// Waits for `work`, which is not the guest's processor time, and not for longer than a call may.
+    ///
+    /// # Errors
+    /// Where it would be longer: the instance ends.
+    pub(crate) async fn wait<F: Future>(&mut self, work: F) -> wasmtime::Result<F::Output> {
+        let most = self.plugin.limits.call_wait;
+        let left = self.clock.wait(most);
+        let began = Instant::now();
+        let done = tokio::time::timeout(left, work).await;
+        self.clock.waited(began.elapsed());
+        done.map_err(|_| OutOfWait(most).into())
     }
 
     /// A handle for the guest.
@@ -103,9 +152,40 @@ impl State {
         self.pinned = self.pinned.saturating_sub(bytes);
     }
 
-    /// Lends a fragment for a call. Takes no memory after the first.
-    pub(crate) fn lend(&mut self, fragment: &Fragment) -> Result<Resource<FragmentHandle>, ResourceTableError> {
-        let handle = FragmentHandle::lent(fragment.clone());
+    /// The instance is told of a track.
+    pub(crate) fn add_source(&mut self, track: &SourceTrack) {
+        self.sources.retain(|source| source.track.id != track.id);
+        self.sources.push(Source { track: track.clone(), bytes: 0, duration: 0 });
+    }
+
+    pub(crate) fn remove_source(&mut self, id: u32) {
+        self.sources.retain(|source| source.track.id != id);
+    }
+
+    /// The track with this id, as long as it is not over.
+    pub(crate) fn source(&self, id: u32) -> Option<&SourceTrack> {
+        self.sources.iter().find(|source| source.track.id == id).map(|source| &source.track)
+    }
+
+    /// Bits per second of what the instance was given of a track, once that is a second of it.
+    pub(crate) fn measured_bitrate(&self, id: u32) -> Option<u32> {
+        let Source { track, bytes, duration } = self.sources.iter().find(|source| source.track.id == id)?;
+        let timescale = u128::from(track.info.timescale.get());
+        let duration = u128::try_from(*duration).ok().filter(|duration| *duration >= timescale)?;
+        u32::try_from(u128::from(*bytes) * 8 * timescale / duration).ok()
+    }
+
+    /// Lends a fragment of a track for a call. Takes no memory after the first.
+    pub(crate) fn lend(
+        &mut self,
+        track: u32,
+        fragment: &Fragment,
+    ) -> Result<Resource<FragmentHandle>, ResourceTableError> {
+        if let Some(source) = self.sources.iter_mut().find(|source| source.track.id == track) {
+            source.bytes = source.bytes.saturating_add(u64::from(fragment.payload.len()));
+            source.duration = source.duration.saturating_add(fragment.duration.ticks());
+        }
+        let handle = FragmentHandle::lent(track, fragment.clone());
         if let Some(rep) = self.lent {
             *self.table.get_mut(&Resource::new_borrow(rep))? = handle;
             return Ok(Resource::new_borrow(rep));
@@ -123,11 +203,6 @@ impl State {
             *handle = FragmentHandle::default();
         }
     }
-
-    /// How long the guest has to wait before it writes so many bytes.
-    pub(crate) fn output_wait(&mut self, bytes: u64) -> std::time::Duration {
-        self.output.take(bytes, Instant::now())
-    }
 }
 
 impl From<Kind> for types::TrackKind {
@@ -135,6 +210,8 @@ impl From<Kind> for types::TrackKind {
         match kind {
             Kind::Video => Self::Video,
             Kind::Audio => Self::Audio,
+            Kind::Text => Self::Text,
+            Kind::Image => Self::Image,
             Kind::Data => Self::Data,
         }
     }
@@ -145,6 +222,8 @@ impl From<types::TrackKind> for Kind {
         match kind {
             types::TrackKind::Video => Self::Video,
             types::TrackKind::Audio => Self::Audio,
+            types::TrackKind::Text => Self::Text,
+            types::TrackKind::Image => Self::Image,
             types::TrackKind::Data => Self::Data,
         }
     }

@@ -8,6 +8,10 @@ use std::task::{Context, Poll};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::{JoinError, JoinHandle};
 
+/// How much the threads give way to others (`setpriority(2)`): half of the way to the least.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
+
 /// Threads for guests. They end when this is dropped, and what runs on them with them.
 pub(crate) struct GuestThreads {
     runtime: Option<Runtime>,
@@ -17,7 +21,7 @@ pub(crate) struct GuestThreads {
 impl GuestThreads {
     pub(crate) fn new(threads: usize) -> io::Result<Self> {
         let runtime =
-            Builder::new_multi_thread().worker_threads(threads.max(1)).thread_name("plugin").enable_time().build()?;
+            Builder::new_multi_thread().worker_threads(threads.max(1)).thread_name("plugin").on_thread_start(give_way).enable_time().build()?;
         Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
     }
 
@@ -37,6 +41,14 @@ impl GuestThreads {
             return Ok(work.await);
         }
         Owned(self.handle.spawn(work)).await
+    }
+}
+
+/// Lets I/O and encoders go first. Where the system does not allow it, guests run like everybody else.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(%error, "the plugins' threads keep their priority");
     }
 }
 

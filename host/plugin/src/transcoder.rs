@@ -1,22 +1,31 @@
 //! A plugin's instance as a transcoder of the runner.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use metrics::Gauge;
 use millrace_media::Fragment;
-use millrace_media::calendar::Group;
-use millrace_transcode::factory::{Context, Fault, Transcoder};
+use millrace_transcode::factory::{
+    Cause, Context, Decision, Fault, Gap, SourceTrack, Stop, Taken, TrackEnd, Transcoder,
+};
 use tokio::task::JoinError;
 
+use crate::imports::cause;
 use crate::instance::Instance;
 use crate::load::Loaded;
+
+/// The cause of a gap where the plugin used more than its share, in the contract's words.
+const LIMIT: &str = "limit";
 
 /// One instance at work.
 pub(crate) struct PluginTranscoder {
     plugin: Arc<Loaded>,
     /// Out while it is called. A call that is given up midway leaves nothing here: such an instance cannot be called again.
     instance: Option<Box<Instance>>,
+    /// Fragments that were skipped since the last one was given, by track.
+    skipped: HashMap<u32, u64>,
     instances: Gauge,
 }
 
@@ -37,37 +46,71 @@ macro_rules! call {
 }
 
 impl PluginTranscoder {
-    /// Starts an instance; none where it declines.
-    pub(crate) async fn start(plugin: &Arc<Loaded>, context: Context) -> Result<Option<Self>, Fault> {
+    /// Starts an instance.
+    pub(crate) async fn start(plugin: &Arc<Loaded>, context: Context) -> Result<Self, Fault> {
         let work = {
             let plugin = plugin.clone();
             async move {
                 let mut instance = Box::new(Instance::new(&plugin, Some(context)).await?);
-                Ok::<_, Fault>(instance.start().await?.then_some(instance))
+                instance.start().await?;
+                Ok::<_, Fault>(instance)
             }
         };
-        let started = plugin.engine.threads.run(work).await.map_err(|error| unfinished(&error))??;
-        Ok(started.map(|instance| {
-            let instances = plugin.metrics.instances();
-            instances.increment(1.0);
-            Self { plugin: plugin.clone(), instance: Some(instance), instances }
-        }))
+        let instance = plugin.engine.threads.run(work).await.map_err(|error| unfinished(&error))??;
+        let instances = plugin.metrics.instances.clone();
+        instances.increment(1.0);
+        Ok(Self { plugin: plugin.clone(), instance: Some(instance), skipped: HashMap::new(), instances })
+    }
+
+    /// Whether the fragment is to be skipped: the plugin uses more than its share, or did and no group has begun since.
+    fn is_skipped(&mut self, track: u32, fragment: &Fragment) -> bool {
+        let skipping = self.skipped.contains_key(&track) && !fragment.starts_group();
+        let skip = skipping || self.plugin.share.is_over(Instant::now());
+        if skip {
+            *self.skipped.entry(track).or_default() += 1;
+        }
+        skip
     }
 }
 
 #[async_trait]
 impl Transcoder for PluginTranscoder {
-    async fn fragment(&mut self, fragment: &Fragment) -> Result<(), Fault> {
+    async fn track(&mut self, track: &SourceTrack) -> Result<Decision, Fault> {
+        let track = track.clone();
+        call!(self, instance => instance.track(&track))
+    }
+
+    async fn fragment(&mut self, track: u32, fragment: &Fragment) -> Result<Taken, Fault> {
+        if self.is_skipped(track, fragment) {
+            return Ok(Taken::Skipped);
+        }
+        let mut told = Ok(());
+        if let Some(skipped) = self.skipped.remove(&track) {
+            let gap = Gap { track, skipped, next: fragment.place().group, cause: Cause::Behind };
+            told = call!(self, instance => instance.gap(gap, LIMIT));
+            if matches!(told, Err(Fault::Lost(_))) {
+                return told.map(|()| Taken::Whole);
+            }
+        }
         let fragment = fragment.clone();
-        call!(self, instance => instance.fragment(&fragment))
+        // The group's first fragment is given all the same after an error that was returned.
+        call!(self, instance => instance.fragment(track, &fragment)).and(told).map(|()| Taken::Whole)
     }
 
-    async fn gap(&mut self, next: Group, skipped: u64) -> Result<(), Fault> {
-        call!(self, instance => instance.gap(next, skipped))
+    async fn gap(&mut self, gap: Gap) -> Result<(), Fault> {
+        // One that follows what was skipped is told as one.
+        let skipped = self.skipped.remove(&gap.track).unwrap_or_default();
+        let gap = Gap { skipped: gap.skipped.saturating_add(skipped), ..gap };
+        call!(self, instance => instance.gap(gap, cause(gap.cause)))
     }
 
-    async fn stop(&mut self) -> Result<(), Fault> {
-        call!(self, instance => instance.stop())
+    async fn track_end(&mut self, track: u32, why: TrackEnd) -> Result<(), Fault> {
+        self.skipped.remove(&track);
+        call!(self, instance => instance.track_end(track, why))
+    }
+
+    async fn stop(&mut self, why: Stop) -> Result<(), Fault> {
+        call!(self, instance => instance.stop(why))
     }
 }
 

@@ -75,6 +75,8 @@ pub struct Context {
     pub state: Slot,
     /// Kept for all transcoders of the factory on this broadcast.
     pub broadcast_state: Slot,
+    /// Lives as long as the transcoder, over all its instances.
+    pub life: Arc<()>,
 }
 
 /// A track of the source, as it is from [`Transcoder::track`] to [`Transcoder::track_end`].

@@ -319,6 +319,7 @@ impl Inner {
             encoders,
             state: Slot::default(),
             broadcast_state: self.states.of(&key.factory, broadcast),
+            life: Arc::default(),
             counters: counters.clone(),
             clock,
             cancel: cancel.clone(),

@@ -1,24 +1,23 @@
-//! `interface codec`: native encoders of pictures and what they are asked for; renditions.
-
-use std::sync::Arc;
+//! `interface codec`: native video encoders and what they are asked for.
 
 use millrace_codec::{Quality, SettingsError, Speed, VideoCodec, VideoSettings};
-use millrace_media::Time;
+use millrace_media::track::Track;
+use millrace_media::{Fragment, Time};
 use millrace_transcode::encoder::{EncodeError, Steering, VideoEncoder};
-use millrace_transcode::ladder::Rendition;
+use millrace_transcode::stats::Work;
 use wasmtime::component::Resource;
 
-use super::{AudioSettingsHandle, FragmentHandle, Outcome};
-use crate::bindings::millrace::plugin::codec::{Host, HostRendition, HostVideoEncoder, HostVideoSettings};
-use crate::bindings::millrace::plugin::types::Error;
+use super::{FragmentHandle, Outcome, RenditionHandle, TrackHandle};
+use crate::bindings::millrace::plugin::codec::{Host, HostStatistics, HostVideoEncoder, HostVideoSettings};
+use crate::bindings::millrace::plugin::types::{Error, Size};
 use crate::state::State;
 use crate::text::tidy;
 
 /// Settings that a plugin is working on.
 pub struct SettingsHandle(VideoSettings);
 
-/// The rendition an instance is for.
-pub struct RenditionHandle(pub(crate) Arc<Rendition>);
+/// What an encoder had done when it was asked.
+pub struct StatisticsHandle(Work);
 
 /// A handle to an encoder.
 pub struct EncoderHandle(VideoEncoder);
@@ -26,7 +25,8 @@ pub struct EncoderHandle(VideoEncoder);
 impl Host for State {}
 
 impl HostVideoSettings for State {
-    fn new(&mut self, codec: String, width: u32, height: u32) -> Outcome<Resource<SettingsHandle>> {
+    fn new(&mut self, codec: String, size: Size) -> Outcome<Resource<SettingsHandle>> {
+        let Size { width, height } = size;
         let settings = codec.parse::<VideoCodec>().and_then(|codec| {
             let settings = VideoSettings::new(codec, width, height);
             settings.validate().map(|_| settings)
@@ -34,23 +34,30 @@ impl HostVideoSettings for State {
         Ok(settings.map_err(Error::from).and_then(|settings| self.push(SettingsHandle(settings))))
     }
 
+    fn of(
+        &mut self,
+        rendition: Resource<RenditionHandle>,
+        track: Resource<TrackHandle>,
+    ) -> wasmtime::Result<Option<Resource<SettingsHandle>>> {
+        let settings = self.table.get(&rendition)?.0.fit(&self.table.get(&track)?.0.info.format);
+        settings.map(|settings| self.push_or_end(SettingsHandle(settings))).transpose()
+    }
+
     fn codec(&mut self, settings: Resource<SettingsHandle>) -> wasmtime::Result<String> {
         Ok(self.table.get(&settings)?.0.codec.name().to_owned())
     }
 
-    fn width(&mut self, settings: Resource<SettingsHandle>) -> wasmtime::Result<u32> {
-        Ok(self.table.get(&settings)?.0.width)
-    }
-
-    fn height(&mut self, settings: Resource<SettingsHandle>) -> wasmtime::Result<u32> {
-        Ok(self.table.get(&settings)?.0.height)
+    fn size(&mut self, settings: Resource<SettingsHandle>) -> wasmtime::Result<Size> {
+        let settings = &self.table.get(&settings)?.0;
+        Ok(Size { width: settings.width, height: settings.height })
     }
 
     fn bitrate(&mut self, settings: Resource<SettingsHandle>) -> wasmtime::Result<Option<u32>> {
         Ok(self.table.get(&settings)?.0.bitrate)
     }
 
-    fn set_size(&mut self, settings: Resource<SettingsHandle>, width: u32, height: u32) -> Outcome<()> {
+    fn set_size(&mut self, settings: Resource<SettingsHandle>, size: Size) -> Outcome<()> {
+        let Size { width, height } = size;
         self.change(&settings, |settings| VideoSettings { width, height, ..settings })
     }
 
@@ -85,62 +92,67 @@ impl HostVideoSettings for State {
     }
 }
 
-impl HostRendition for State {
-    fn name(&mut self, rendition: Resource<RenditionHandle>) -> wasmtime::Result<String> {
-        Ok(self.table.get(&rendition)?.0.name.to_string())
+impl HostStatistics for State {
+    fn frames_encoded(&mut self, statistics: Resource<StatisticsHandle>) -> wasmtime::Result<u64> {
+        Ok(self.table.get(&statistics)?.0.encoded)
     }
 
-    fn width(&mut self, rendition: Resource<RenditionHandle>) -> wasmtime::Result<u32> {
-        Ok(self.table.get(&rendition)?.0.video.width)
+    fn bytes(&mut self, statistics: Resource<StatisticsHandle>) -> wasmtime::Result<u64> {
+        Ok(self.table.get(&statistics)?.0.bytes)
     }
 
-    fn height(&mut self, rendition: Resource<RenditionHandle>) -> wasmtime::Result<u32> {
-        Ok(self.table.get(&rendition)?.0.video.height)
+    fn frames_dropped(&mut self, statistics: Resource<StatisticsHandle>) -> wasmtime::Result<u64> {
+        Ok(self.table.get(&statistics)?.0.dropped)
     }
 
-    fn video(&mut self, rendition: Resource<RenditionHandle>) -> wasmtime::Result<Option<Resource<SettingsHandle>>> {
-        self.table.get(&rendition)?;
-        let configured = self.context().and_then(|context| context.encoders.configured());
-        // This function cannot fail in the contract: a guest that has filled its table with handles ends here.
-        Ok(configured.map(|settings| self.table.push(SettingsHandle(settings))).transpose()?)
+    fn queue(&mut self, statistics: Resource<StatisticsHandle>) -> wasmtime::Result<u32> {
+        Ok(u32::try_from(self.table.get(&statistics)?.0.queue).unwrap_or(u32::MAX))
     }
 
-    fn audio(
-        &mut self,
-        rendition: Resource<RenditionHandle>,
-    ) -> wasmtime::Result<Option<Resource<AudioSettingsHandle>>> {
-        self.table.get(&rendition)?;
-        let configured = self.context().and_then(|context| context.encoders.configured_audio());
-        // As for the pictures.
-        Ok(configured.map(|settings| self.table.push(AudioSettingsHandle(settings))).transpose()?)
+    fn quantizer(&mut self, statistics: Resource<StatisticsHandle>) -> wasmtime::Result<Option<f32>> {
+        self.table.get(&statistics)?;
+        // None of the encoders here reports it.
+        Ok(None)
     }
 
-    fn drop(&mut self, rendition: Resource<RenditionHandle>) -> wasmtime::Result<()> {
-        self.table.delete(rendition)?;
+    fn drop(&mut self, statistics: Resource<StatisticsHandle>) -> wasmtime::Result<()> {
+        self.table.delete(statistics)?;
         Ok(())
     }
 }
 
 impl HostVideoEncoder for State {
-    fn open(&mut self, name: String, settings: Resource<SettingsHandle>) -> Outcome<Resource<EncoderHandle>> {
-        self.off_clock(|state| {
-            let settings = state.table.get(&settings)?.0.clone();
-            let open = state.started().and_then(|context| Ok(context.encoders.open(&name, settings)?));
-            Ok(open.and_then(|encoder| state.push(EncoderHandle(encoder))))
-        })
+    fn open(
+        &mut self,
+        name: String,
+        track: Resource<TrackHandle>,
+        settings: Resource<SettingsHandle>,
+    ) -> Outcome<Resource<EncoderHandle>> {
+        let source = self.table.get(&track)?.0.clone();
+        let settings = self.table.get(&settings)?.0.clone();
+        let most = self.plugin.limits.output_tracks;
+        let open = self
+            .started()
+            .and_then(|context| Ok(context.encoders.open_within(&name, &source, settings, most)?));
+        Ok(open.and_then(|encoder| self.push(EncoderHandle(encoder))))
+    }
+
+    fn settings(&mut self, encoder: Resource<EncoderHandle>) -> wasmtime::Result<Resource<SettingsHandle>> {
+        let settings = self.table.get(&encoder)?.0.settings();
+        self.push_or_end(SettingsHandle(settings))
+    }
+
+    fn reconfigure(&mut self, encoder: Resource<EncoderHandle>, settings: Resource<SettingsHandle>) -> Outcome<()> {
+        let settings = self.table.get(&settings)?.0.clone();
+        Ok(self.table.get(&encoder)?.0.reconfigure(settings).map_err(Error::from))
     }
 
     async fn submit(&mut self, encoder: Resource<EncoderHandle>, source: Resource<FragmentHandle>) -> Outcome<()> {
-        self.clock.stop();
-        let done = match self.table.get(&source)?.to_be_encoded()? {
-            Ok(fragment) => {
-                let encoder = self.table.get(&encoder)?.0.clone();
-                encoder.submit(&fragment).await.map_err(Error::from)
-            }
-            Err(error) => Err(error),
-        };
-        self.clock.start();
-        Ok(done)
+        let encoder = self.table.get(&encoder)?.0.clone();
+        match self.to_be_encoded(&source, encoder.track())? {
+            Ok(fragment) => Ok(self.wait(encoder.submit(&fragment)).await?.map_err(Error::from)),
+            Err(error) => Ok(Err(error)),
+        }
     }
 
     fn keyframe(&mut self, encoder: Resource<EncoderHandle>, at: i64) -> Outcome<()> {
@@ -155,6 +167,11 @@ impl HostVideoEncoder for State {
         self.steer(&encoder, at, Steering::Skip)
     }
 
+    fn statistics(&mut self, encoder: Resource<EncoderHandle>) -> wasmtime::Result<Resource<StatisticsHandle>> {
+        let work = self.table.get(&encoder)?.0.work();
+        self.push_or_end(StatisticsHandle(work))
+    }
+
     fn drop(&mut self, encoder: Resource<EncoderHandle>) -> wasmtime::Result<()> {
         self.table.delete(encoder)?;
         Ok(())
@@ -162,6 +179,22 @@ impl HostVideoEncoder for State {
 }
 
 impl State {
+    /// The source's fragment, where it may be submitted to an encoder of this track.
+    pub(super) fn to_be_encoded(&self, fragment: &Resource<FragmentHandle>, track: &Track) -> Outcome<Fragment> {
+        let (id, fragment) = match self.table.get(fragment)?.to_be_encoded()? {
+            Ok(given) => given,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(match self.source(id) {
+            Some(source) if source.track.is_same(track) => Ok(fragment),
+            Some(source) => {
+                let (given, of) = (source.track.name(), track.name());
+                Err(Error::Invalid(format!("a fragment of the track {given}, where the encoder is on {of}")))
+            }
+            None => Err(Error::Invalid("a fragment of a track that is over".into())),
+        })
+    }
+
     /// Changes settings where what comes of it is valid.
     fn change(
         &mut self,
@@ -180,13 +213,9 @@ impl State {
     }
 
     fn steer(&mut self, encoder: &Resource<EncoderHandle>, at: i64, steering: Steering) -> Outcome<()> {
-        self.off_clock(|state| {
-            let encoder = &state.table.get(encoder)?.0;
-            Ok(state.started().and_then(|context| {
-                let at = Time::new(at, context.info.timescale);
-                Ok(encoder.steer(at, steering)?)
-            }))
-        })
+        let encoder = &self.table.get(encoder)?.0;
+        let Some(info) = encoder.track().info() else { return Ok(Err(Error::Closed)) };
+        Ok(encoder.steer(Time::new(at, info.timescale), steering).map_err(Error::from))
     }
 }
 

@@ -1,119 +1,243 @@
-//! `interface media`: the source's track and its fragments.
+//! `interface media`, all but fragments: what a plugin says about itself, and what it is told.
 
 use std::sync::Arc;
 
-use millrace_cmaf::write::{Event, with_event};
-use millrace_media::fragment::{Marks, TimedSample};
-use millrace_media::track::{Format, Info};
-use millrace_media::{BroadcastName, Fragment, Media, Time, TrackName};
+use millrace_media::track::{Format, Kind};
+use millrace_transcode::Rendition;
+use millrace_transcode::factory::{Cause, Gap, Reason, Scope, SourceTrack};
 use wasmtime::component::Resource;
 
 use super::Outcome;
-use crate::bindings::millrace::plugin::media::{self, Host, HostFragment, HostTrack};
-use crate::bindings::millrace::plugin::types::{AudioFormat, Error, TrackKind, VideoFormat};
+use crate::bindings::millrace::plugin::media::{
+    Host, HostContext, HostDescription, HostLoss, HostRendition, HostTrack,
+};
+use crate::bindings::millrace::plugin::types::{Error, Ratio, Size, TrackKind};
 use crate::state::State;
+use crate::text::tidy;
 
-/// The source's track, as it was when the instance started.
-pub struct TrackHandle {
-    pub(crate) broadcast: BroadcastName,
-    pub(crate) name: TrackName,
-    pub(crate) info: Arc<Info>,
+/// The hook there is.
+pub(crate) const HOOK: &str = "transcoder";
+/// The longest summary, in bytes.
+const MAX_SUMMARY: usize = 200;
+
+/// What a plugin has said about itself so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Described {
+    pub(crate) summary: String,
+    /// The kinds of track that the transcoder hook wants.
+    pub(crate) kinds: Vec<Kind>,
+    pub(crate) scope: Scope,
 }
 
-/// A fragment lent for a call, or kept by the plugin.
-#[derive(Default)]
-pub struct FragmentHandle {
-    /// None in the entry for lending while nothing is lent.
-    source: Option<Fragment>,
-    changed: Option<Box<Media>>,
-    pinned: u64,
+/// Collects what a plugin says about itself.
+#[derive(Debug, Default)]
+pub struct DescriptionHandle(pub(crate) Described);
+
+/// What an instance is started for; the store knows the rest.
+#[derive(Debug)]
+pub struct ContextHandle;
+
+/// A rung of the ladder.
+#[derive(Debug)]
+pub struct RenditionHandle(pub(crate) Arc<Rendition>);
+
+/// A track of the source.
+#[derive(Debug)]
+pub struct TrackHandle(pub(crate) SourceTrack);
+
+/// Fragments that are missing.
+#[derive(Debug)]
+pub struct LossHandle(pub(crate) Gap, pub(crate) &'static str);
+
+/// Why a gap is there, in the contract's words.
+pub(crate) const fn cause(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Behind => "behind",
+    }
 }
 
-impl FragmentHandle {
-    pub(crate) fn lent(fragment: Fragment) -> Self {
-        Self { source: Some(fragment), changed: None, pinned: 0 }
+fn check_hook(hook: &str) -> Result<(), Error> {
+    if hook == HOOK {
+        return Ok(());
     }
-
-    fn kept(fragment: Fragment, changed: Option<Box<Media>>) -> Self {
-        let pinned = changed.as_deref().unwrap_or(fragment.media()).pinned();
-        Self { source: Some(fragment), changed, pinned }
-    }
-
-    /// The source's fragment that this is, or was made of.
-    pub(crate) fn source(&self) -> wasmtime::Result<&Fragment> {
-        self.source.as_ref().ok_or_else(|| wasmtime::Error::msg("no fragment is lent"))
-    }
-
-    /// What is to be read and written.
-    pub(crate) fn media(&self) -> wasmtime::Result<&Media> {
-        match &self.changed {
-            Some(media) => Ok(media),
-            None => Ok(self.source()?.media()),
-        }
-    }
-
-    /// The source's fragment, to be encoded: decoders read it from the source's track, where a changed copy is not.
-    pub(crate) fn to_be_encoded(&self) -> Outcome<Fragment> {
-        if self.changed.is_some() {
-            let text = "a copy with an event cannot be encoded: submit the source's fragment";
-            return Ok(Err(Error::Invalid(text.into())));
-        }
-        Ok(Ok(self.source()?.clone()))
-    }
+    Err(Error::Unsupported(format!("unknown hook {:?} (expected {HOOK})", tidy(hook))))
 }
 
 impl Host for State {}
 
+impl HostDescription for State {
+    fn want(&mut self, description: Resource<DescriptionHandle>, hook: String, kind: TrackKind) -> Outcome<()> {
+        let described = &mut self.table.get_mut(&description)?.0;
+        Ok(check_hook(&hook).map(|()| {
+            let kind = kind.into();
+            if !described.kinds.contains(&kind) {
+                described.kinds.push(kind);
+            }
+        }))
+    }
+
+    fn set_scope(&mut self, description: Resource<DescriptionHandle>, hook: String, scope: String) -> Outcome<()> {
+        let described = &mut self.table.get_mut(&description)?.0;
+        Ok(check_hook(&hook).and_then(|()| {
+            described.scope = match scope.as_str() {
+                "track" => Scope::Track,
+                "rendition" => Scope::Rendition,
+                "broadcast" => Scope::Broadcast,
+                other => {
+                    let other = tidy(other);
+                    return Err(Error::Unsupported(format!(
+                        "unknown scope {other:?} (expected track, rendition or broadcast)"
+                    )));
+                }
+            };
+            Ok(())
+        }))
+    }
+
+    fn set_summary(&mut self, description: Resource<DescriptionHandle>, text: String) -> Outcome<()> {
+        let described = &mut self.table.get_mut(&description)?.0;
+        if text.is_empty() || text.len() > MAX_SUMMARY || text.contains(char::is_control) {
+            let text = tidy(&text);
+            return Ok(Err(Error::Invalid(format!(
+                "invalid summary {text:?} (expected 1 to {MAX_SUMMARY} bytes on one line)"
+            ))));
+        }
+        described.summary = text;
+        Ok(Ok(()))
+    }
+
+    fn drop(&mut self, description: Resource<DescriptionHandle>) -> wasmtime::Result<()> {
+        self.table.delete(description)?;
+        Ok(())
+    }
+}
+
+impl State {
+    /// Functions that cannot fail in the contract: a guest that has filled its table with handles ends here.
+    pub(super) fn push_or_end<T: Send + 'static>(&mut self, entry: T) -> wasmtime::Result<Resource<T>> {
+        Ok(self.table.push(entry)?)
+    }
+}
+
+impl HostContext for State {
+    fn broadcast(&mut self, _: Resource<ContextHandle>) -> wasmtime::Result<String> {
+        Ok(self.context().map(|context| context.broadcast.to_string()).unwrap_or_default())
+    }
+
+    fn settings(&mut self, _: Resource<ContextHandle>) -> wasmtime::Result<String> {
+        Ok(self.plugin.settings.clone())
+    }
+
+    fn rendition(&mut self, _: Resource<ContextHandle>) -> wasmtime::Result<Option<Resource<RenditionHandle>>> {
+        let rendition = self.context().and_then(|context| context.rendition.clone());
+        rendition.map(|rendition| self.push_or_end(RenditionHandle(rendition))).transpose()
+    }
+
+    fn renditions(&mut self, _: Resource<ContextHandle>) -> wasmtime::Result<Vec<Resource<RenditionHandle>>> {
+        let renditions = self.context().map(|context| context.renditions.clone()).unwrap_or_default();
+        renditions.into_iter().map(|rendition| self.push_or_end(RenditionHandle(rendition))).collect()
+    }
+
+    fn reason(&mut self, _: Resource<ContextHandle>) -> wasmtime::Result<String> {
+        let reason = self.context().map_or(Reason::Fresh, |context| context.reason);
+        Ok(match reason {
+            Reason::Fresh => "fresh",
+            Reason::AfterFault => "after-fault",
+            Reason::Reloaded => "reloaded",
+        }
+        .to_owned())
+    }
+
+    fn drop(&mut self, context: Resource<ContextHandle>) -> wasmtime::Result<()> {
+        self.table.delete(context)?;
+        Ok(())
+    }
+}
+
+impl HostRendition for State {
+    fn name(&mut self, rendition: Resource<RenditionHandle>) -> wasmtime::Result<String> {
+        Ok(self.table.get(&rendition)?.0.name.to_string())
+    }
+
+    fn size(&mut self, rendition: Resource<RenditionHandle>) -> wasmtime::Result<Size> {
+        let video = &self.table.get(&rendition)?.0.video;
+        Ok(Size { width: video.width, height: video.height })
+    }
+
+    fn bitrate(&mut self, rendition: Resource<RenditionHandle>) -> wasmtime::Result<Option<u32>> {
+        Ok(self.table.get(&rendition)?.0.video.bitrate)
+    }
+
+    fn drop(&mut self, rendition: Resource<RenditionHandle>) -> wasmtime::Result<()> {
+        self.table.delete(rendition)?;
+        Ok(())
+    }
+}
+
 impl HostTrack for State {
-    fn broadcast(&mut self, track: Resource<TrackHandle>) -> wasmtime::Result<String> {
-        Ok(self.table.get(&track)?.broadcast.to_string())
+    fn id(&mut self, track: Resource<TrackHandle>) -> wasmtime::Result<u32> {
+        Ok(self.table.get(&track)?.0.id)
     }
 
     fn name(&mut self, track: Resource<TrackHandle>) -> wasmtime::Result<String> {
-        Ok(self.table.get(&track)?.name.to_string())
+        Ok(self.table.get(&track)?.0.track.name().to_string())
     }
 
     fn kind(&mut self, track: Resource<TrackHandle>) -> wasmtime::Result<TrackKind> {
-        Ok(self.table.get(&track)?.info.kind().into())
+        Ok(self.table.get(&track)?.0.info.kind().into())
     }
 
     fn codec(&mut self, track: Resource<TrackHandle>) -> wasmtime::Result<String> {
-        Ok(self.table.get(&track)?.info.codec.clone())
+        Ok(self.table.get(&track)?.0.info.codec.clone())
     }
 
     fn timescale(&mut self, track: Resource<TrackHandle>) -> wasmtime::Result<u32> {
-        Ok(self.table.get(&track)?.info.timescale.get())
+        Ok(self.table.get(&track)?.0.info.timescale.get())
     }
 
-    fn video(&mut self, track: Resource<TrackHandle>) -> wasmtime::Result<Option<VideoFormat>> {
-        let size = self.table.get(&track)?.info.format.size();
-        Ok(size.map(|(width, height)| VideoFormat { width, height }))
+    fn size(&mut self, track: Resource<TrackHandle>) -> wasmtime::Result<Option<Size>> {
+        let size = self.table.get(&track)?.0.info.format.size();
+        Ok(size.map(|(width, height)| Size { width, height }))
     }
 
-    fn audio(&mut self, track: Resource<TrackHandle>) -> wasmtime::Result<Option<AudioFormat>> {
-        Ok(match self.table.get(&track)?.info.format {
-            Format::Audio { sample_rate, channels } => Some(AudioFormat { sample_rate, channels }),
-            Format::Video { .. } | Format::Data => None,
+    fn display_size(&mut self, track: Resource<TrackHandle>) -> wasmtime::Result<Option<Size>> {
+        let info = &self.table.get(&track)?.0.info;
+        let size = info.format.size().and_then(|_| millrace_cmaf::display_size(&info.init));
+        Ok(size.map(|(width, height)| Size { width, height }))
+    }
+
+    fn frame_rate(&mut self, track: Resource<TrackHandle>) -> wasmtime::Result<Option<Ratio>> {
+        Ok(match self.table.get(&track)?.0.info.format {
+            Format::Video { frame_rate, .. } => frame_rate.and_then(ratio),
+            _ => None,
         })
     }
 
-    fn frame_rate(&mut self, track: Resource<TrackHandle>) -> wasmtime::Result<Option<f32>> {
-        Ok(match self.table.get(&track)?.info.format {
-            Format::Video { frame_rate, .. } => frame_rate,
-            Format::Audio { .. } | Format::Data => None,
+    fn sample_rate(&mut self, track: Resource<TrackHandle>) -> wasmtime::Result<Option<u32>> {
+        Ok(match self.table.get(&track)?.0.info.format {
+            Format::Audio { sample_rate, .. } => Some(sample_rate),
+            _ => None,
+        })
+    }
+
+    fn channels(&mut self, track: Resource<TrackHandle>) -> wasmtime::Result<Option<u16>> {
+        Ok(match self.table.get(&track)?.0.info.format {
+            Format::Audio { channels, .. } => Some(channels),
+            _ => None,
         })
     }
 
     fn bitrate(&mut self, track: Resource<TrackHandle>) -> wasmtime::Result<Option<u32>> {
-        Ok(self.table.get(&track)?.info.bitrate)
+        let source = &self.table.get(&track)?.0;
+        Ok(source.info.bitrate.or_else(|| self.measured_bitrate(source.id)))
     }
 
     fn language(&mut self, track: Resource<TrackHandle>) -> wasmtime::Result<Option<String>> {
-        Ok(self.table.get(&track)?.info.language.clone())
+        Ok(self.table.get(&track)?.0.info.language.clone())
     }
 
     fn init_segment(&mut self, track: Resource<TrackHandle>) -> wasmtime::Result<Vec<u8>> {
-        Ok(self.table.get(&track)?.info.init.to_vec())
+        Ok(self.table.get(&track)?.0.info.init.to_vec())
     }
 
     fn drop(&mut self, track: Resource<TrackHandle>) -> wasmtime::Result<()> {
@@ -122,124 +246,67 @@ impl HostTrack for State {
     }
 }
 
-impl HostFragment for State {
-    fn info(&mut self, fragment: Resource<FragmentHandle>) -> wasmtime::Result<media::Info> {
-        let handle = self.table.get(&fragment)?;
-        let (place, media) = (handle.source()?.place(), handle.media()?);
-        Ok(media::Info {
-            group: place.group.0,
-            object: place.object,
-            decode_time: media.decode_time.ticks(),
-            presentation_time: media.presentation_time.rescale(media.decode_time.scale()).ticks(),
-            duration: media.duration.rescale(media.decode_time.scale()).ticks(),
-            marks: media.marks.into(),
-            captured_at: media.captured_at.and_then(|at| u64::try_from(at.as_micros()).ok()),
-            size: media.payload.len(),
-        })
+impl HostLoss for State {
+    fn track(&mut self, loss: Resource<LossHandle>) -> wasmtime::Result<u32> {
+        Ok(self.table.get(&loss)?.0.track)
     }
 
-    fn samples(&mut self, fragment: Resource<FragmentHandle>) -> wasmtime::Result<Vec<media::Sample>> {
-        self.off_clock(|state| {
-            let media = state.table.get(&fragment)?.media()?;
-            Ok(media.timed_samples().map(media::Sample::from).collect())
-        })
+    fn next_group(&mut self, loss: Resource<LossHandle>) -> wasmtime::Result<u64> {
+        Ok(self.table.get(&loss)?.0.next.0)
     }
 
-    fn read(&mut self, fragment: Resource<FragmentHandle>, offset: u32, len: u32) -> Outcome<Vec<u8>> {
-        self.off_clock(|state| {
-            let payload = &state.table.get(&fragment)?.media()?.payload;
-            let Some(range) = payload.range(offset, len) else {
-                return Ok(Err(Error::Invalid(format!(
-                    "{len} bytes from {offset} are not all there: the fragment has {}",
-                    payload.len()
-                ))));
-            };
-            let mut bytes = Vec::with_capacity(range.len() as usize);
-            range.slices().iter().for_each(|slice| bytes.extend_from_slice(slice));
-            Ok(Ok(bytes))
-        })
+    fn skipped(&mut self, loss: Resource<LossHandle>) -> wasmtime::Result<u64> {
+        Ok(self.table.get(&loss)?.0.skipped)
     }
 
-    fn share(&mut self, fragment: Resource<FragmentHandle>) -> Outcome<Resource<FragmentHandle>> {
-        self.off_clock(|state| {
-            let handle = state.table.get(&fragment)?;
-            let kept = FragmentHandle::kept(handle.source()?.clone(), handle.changed.clone());
-            Ok(state.keep(kept))
-        })
+    fn cause(&mut self, loss: Resource<LossHandle>) -> wasmtime::Result<String> {
+        Ok(self.table.get(&loss)?.1.to_owned())
     }
 
-    fn with_event(
-        &mut self,
-        fragment: Resource<FragmentHandle>,
-        event: media::Event,
-    ) -> Outcome<Resource<FragmentHandle>> {
-        self.off_clock(|state| {
-            let handle = state.table.get(&fragment)?;
-            let media = handle.media()?;
-            let scale = media.decode_time.scale();
-            let event = Event {
-                scheme: event.scheme_id_uri,
-                value: event.value,
-                presentation_time: Time::new(event.presentation_time, scale),
-                duration: event.duration.map(|ticks| Time::new(ticks.into(), scale)),
-                id: event.id,
-                data: event.message.into(),
-            };
-            let changed = match with_event(media, &event) {
-                Ok(changed) => Box::new(changed),
-                Err(error) => return Ok(Err(Error::Invalid(format!("the event cannot be written: {error}")))),
-            };
-            let kept = FragmentHandle::kept(handle.source()?.clone(), Some(changed));
-            Ok(state.keep(kept))
-        })
-    }
-
-    fn drop(&mut self, fragment: Resource<FragmentHandle>) -> wasmtime::Result<()> {
-        let handle = self.table.delete(fragment)?;
-        self.unpin(handle.pinned);
+    fn drop(&mut self, loss: Resource<LossHandle>) -> wasmtime::Result<()> {
+        self.table.delete(loss)?;
         Ok(())
     }
 }
 
-impl State {
-    fn keep(&mut self, handle: FragmentHandle) -> Result<Resource<FragmentHandle>, Error> {
-        let pinned = handle.pinned;
-        self.pin(pinned)?;
-        self.push(handle).inspect_err(|_| self.unpin(pinned))
+/// A frame rate as a fraction: of 1001 where it is one of those, else of 1 or 1000.
+fn ratio(rate: f32) -> Option<Ratio> {
+    let rate = f64::from(rate);
+    if !(0.001..=1_000_000.0).contains(&rate) {
+        return None;
     }
+    let of = |denominator: u32| {
+        let numerator = (rate * f64::from(denominator)).round();
+        let near = (numerator / f64::from(denominator) - rate).abs() <= rate * 1e-6;
+        near.then_some(Ratio { numerator: numerator as u32, denominator })
+    };
+    let ntsc = || {
+        let whole = (rate * 1.001).round();
+        let near = (whole / 1.001 - rate).abs() <= rate * 1e-6;
+        near.then_some(Ratio { numerator: (whole * 1000.0) as u32, denominator: 1001 })
+    };
+    of(1).or_else(ntsc).or(Some(Ratio { numerator: (rate * 1000.0).round() as u32, denominator: 1000 }))
 }
 
-impl From<Marks> for media::Marks {
-    fn from(marks: Marks) -> Self {
-        let flag = |set, flag| if set { flag } else { Self::empty() };
-        flag(marks.keyframe, Self::KEYFRAME)
-            | flag(marks.independent, Self::INDEPENDENT)
-            | flag(marks.discardable, Self::DISCARDABLE)
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl From<media::Marks> for Marks {
-    fn from(marks: media::Marks) -> Self {
-        Self {
-            keyframe: marks.contains(media::Marks::KEYFRAME),
-            independent: marks.contains(media::Marks::INDEPENDENT),
-            discardable: marks.contains(media::Marks::DISCARDABLE),
+    #[test]
+    fn frame_rates_are_the_fractions_they_were() {
+        for (rate, numerator, denominator) in [
+            (30.0, 30, 1),
+            (29.97_003, 30_000, 1001),
+            (23.976_025, 24_000, 1001),
+            (59.940_06, 60_000, 1001),
+            (12.5, 12_500, 1000),
+            (0.5, 500, 1000),
+        ] {
+            let Ratio { numerator: n, denominator: d } = ratio(rate).unwrap();
+            assert_eq!((n, d), (numerator, denominator), "{rate}");
         }
-    }
-}
-
-impl From<TimedSample> for media::Sample {
-    fn from(timed: TimedSample) -> Self {
-        let sample = timed.sample;
-        Self {
-            offset: sample.offset,
-            size: sample.size,
-            timing: media::Timing {
-                decode_time: timed.decode_time.ticks(),
-                composition_offset: sample.composition_offset,
-                duration: sample.duration,
-                marks: sample.marks.into(),
-            },
+        for rate in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+            assert!(ratio(rate).is_none(), "{rate}");
         }
     }
 }

@@ -1,68 +1,121 @@
 //! `interface output`: the tracks a plugin writes.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use millrace_cmaf::TrackHeader;
 use millrace_cmaf::write::{ChunkWriter, Packet};
 use millrace_media::calendar::Group;
-use millrace_media::track::WriteError;
+use millrace_media::track::{Listing, WriteError};
 use millrace_media::{Media, Time};
 use millrace_transcode::output::{Output, OutputError};
 use wasmtime::component::Resource;
 
-use super::{FragmentHandle, Outcome};
+use super::{FragmentHandle, Outcome, TrackHandle};
 use crate::bindings::millrace::plugin::output::{Coded, Host, HostOutputTrack};
 use crate::bindings::millrace::plugin::types::Error;
 use crate::state::State;
 
 /// The most samples of one fragment.
 const MAX_SAMPLES: usize = 4096;
+/// The longest language tag, in bytes.
+const MAX_LANGUAGE: usize = 64;
 
 /// A handle to an output track.
 pub struct OutputHandle {
     output: Output,
-    /// Makes chunks of what the plugin writes itself; none where the track's header cannot be read.
-    chunks: Option<ChunkWriter>,
+    /// What the plugin's own chunks are checked against, and made for; none where the track's header cannot be read.
+    header: Option<Header>,
+}
+
+struct Header {
+    track: TrackHeader,
+    chunks: ChunkWriter,
+}
+
+impl From<TrackHeader> for Header {
+    fn from(track: TrackHeader) -> Self {
+        Self { chunks: ChunkWriter::new(track.track_id), track }
+    }
 }
 
 impl Host for State {}
 
 impl HostOutputTrack for State {
-    fn like_source(&mut self, name: String) -> Outcome<Resource<OutputHandle>> {
-        Ok(self.off_clock(|state| {
-            let context = state.started()?;
-            let output = context.outputs.open(&name)?;
-            output.describe_like(&context.info);
-            let header = millrace_cmaf::describe(&context.info.init).ok();
-            state.push(OutputHandle { output, chunks: header.map(|header| ChunkWriter::new(header.track_id)) })
+    fn like(&mut self, name: String, track: Resource<TrackHandle>) -> Outcome<Resource<OutputHandle>> {
+        let source = self.table.get(&track)?.0.clone();
+        Ok(self.open_output(&name, Some(source.track.name())).and_then(|output| {
+            output.describe_like(&source);
+            let header = millrace_cmaf::describe(&source.info.init).ok().map(Header::from);
+            self.push(OutputHandle { output, header })
         }))
     }
 
     fn from_init(&mut self, name: String, init: Vec<u8>) -> Outcome<Resource<OutputHandle>> {
-        Ok(self.off_clock(|state| {
-            let header = millrace_cmaf::describe(&init)
-                .map_err(|error| Error::Invalid(format!("the CMAF header cannot be read: {error}")))?;
-            let output = state.started()?.outputs.open(&name)?;
-            output.describe(header.info);
-            state.push(OutputHandle { output, chunks: Some(ChunkWriter::new(header.track_id)) })
+        let header = millrace_cmaf::describe(&init)
+            .map_err(|error| Error::Invalid(format!("the CMAF header cannot be read: {error}")));
+        Ok(header.and_then(|header| {
+            let output = self.open_output(&name, None)?;
+            output.describe(header.info.clone());
+            self.push(OutputHandle { output, header: Some(header.into()) })
         }))
     }
 
-    async fn emit(&mut self, track: Resource<OutputHandle>, fragment: Resource<FragmentHandle>) -> Outcome<()> {
-        self.clock.stop();
-        let handle = self.table.get(&fragment)?;
-        let (group, media) = (handle.source()?.place().group, handle.media()?.clone());
-        let done = self.write_media(&track, group, media).await;
-        self.clock.start();
-        done
+    fn set_role(&mut self, track: Resource<OutputHandle>, role: String) -> Outcome<()> {
+        let role = role.parse().map_err(|_| Error::Unsupported(format!("unknown role {:?}", crate::text::tidy(&role))));
+        match role {
+            Ok(role) => self.list(&track, |listing| listing.role = Some(role)),
+            Err(error) => Ok(Err(error)),
+        }
     }
 
-    async fn write(&mut self, track: Resource<OutputHandle>, group: u64, samples: Vec<Coded>) -> Outcome<()> {
-        self.clock.stop();
-        let done = match self.table.get_mut(&track)?.chunk(samples) {
+    fn set_language(&mut self, track: Resource<OutputHandle>, language: String) -> Outcome<()> {
+        if !is_language(&language) {
+            let language = crate::text::tidy(&language);
+            return Ok(Err(Error::Invalid(format!("invalid language {language:?} (expected a tag of BCP 47)"))));
+        }
+        self.list(&track, |listing| listing.language = Some(language))
+    }
+
+    fn set_listed(&mut self, track: Resource<OutputHandle>, listed: bool) -> Outcome<()> {
+        self.list(&track, |listing| listing.listed = listed)
+    }
+
+    fn set_replaces(&mut self, track: Resource<OutputHandle>, source: Resource<TrackHandle>) -> Outcome<()> {
+        let source = self.table.get(&source)?.0.track.name().clone();
+        self.list(&track, |listing| listing.replaces = Some(source))
+    }
+
+    async fn emit(&mut self, track: Resource<OutputHandle>, fragment: Resource<FragmentHandle>) -> Outcome<()> {
+        let handle = self.table.get(&fragment)?;
+        let (group, media) = (handle.source()?.place().group, handle.media()?.clone());
+        self.write_media(&track, group, media).await
+    }
+
+    async fn write(
+        &mut self,
+        track: Resource<OutputHandle>,
+        group: u64,
+        samples: Vec<Coded>,
+        captured_at: Option<u64>,
+    ) -> Outcome<()> {
+        let captured_at = captured_at.map(Duration::from_micros);
+        match self.table.get_mut(&track)?.chunk(samples, captured_at) {
             Ok(media) => self.write_media(&track, Group(group), media).await,
             Err(error) => Ok(Err(error)),
+        }
+    }
+
+    async fn write_chunk(&mut self, track: Resource<OutputHandle>, group: u64, chunk: Vec<u8>) -> Outcome<()> {
+        let media = match &self.table.get(&track)?.header {
+            None => Err(not_understood()),
+            Some(header) => millrace_cmaf::chunk_of(chunk.into(), &header.track)
+                .map_err(|error| Error::Invalid(format!("this is not one chunk of the track: {error}"))),
         };
-        self.clock.start();
-        done
+        match media {
+            Ok(media) => self.write_media(&track, Group(group), media).await,
+            Err(error) => Ok(Err(error)),
+        }
     }
 
     fn drop(&mut self, track: Resource<OutputHandle>) -> wasmtime::Result<()> {
@@ -72,23 +125,65 @@ impl HostOutputTrack for State {
 }
 
 impl State {
-    async fn write_media(&mut self, track: &Resource<OutputHandle>, group: Group, media: Media) -> Outcome<()> {
-        let wait = self.output_wait(media.size());
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
+    fn open_output(&mut self, name: &str, from: Option<&millrace_media::TrackName>) -> Result<Output, Error> {
+        let most = self.plugin.limits.output_tracks;
+        let outputs = &self.started()?.outputs;
+        let opened = outputs.open_within(name, from, most);
+        if matches!(opened, Err(OutputError::TooMany(_))) {
+            outputs.exceeded();
         }
-        Ok(self.table.get(track)?.output.write(group, media).map_err(Error::from))
+        Ok(opened?)
     }
+
+    fn list(&mut self, track: &Resource<OutputHandle>, change: impl FnOnce(&mut Listing)) -> Outcome<()> {
+        let output = &self.table.get(track)?.output;
+        let mut listing = output.listing();
+        change(&mut listing);
+        Ok(output.set_listing(listing).map_err(Error::from))
+    }
+
+    /// Writes what is within the limits, as soon as those on the rate let it.
+    async fn write_media(&mut self, track: &Resource<OutputHandle>, group: Group, media: Media) -> Outcome<()> {
+        let (size, most) = (media.size(), self.plugin.limits.fragment);
+        if size > most {
+            self.exceeded();
+            return Ok(Err(Error::Overloaded(format!("a fragment of {size} bytes (expected <= {most})"))));
+        }
+        let wait = self.output.wait(size);
+        if !wait.is_zero()
+            && let Err(error) = self.wait(tokio::time::sleep(wait)).await
+        {
+            self.exceeded();
+            return Err(error);
+        }
+        let written = self.table.get(track)?.output.write(group, media);
+        Ok(written.map_err(Error::from))
+    }
+
+    /// The instance went over its output limits.
+    fn exceeded(&self) {
+        if let Some(context) = self.context() {
+            context.outputs.exceeded();
+        }
+    }
+}
+
+fn not_understood() -> Error {
+    Error::Unsupported("the header of this track is not understood well enough to write to it".into())
+}
+
+/// What a tag of BCP 47 looks like: subtags of 1 to 8 letters and digits, the first of letters.
+fn is_language(tag: &str) -> bool {
+    let subtag = |subtag: &str| (1..=8).contains(&subtag.len()) && subtag.chars().all(|c| c.is_ascii_alphanumeric());
+    tag.len() <= MAX_LANGUAGE
+        && tag.split('-').all(subtag)
+        && tag.split('-').next().is_some_and(|first| first.chars().all(|c| c.is_ascii_alphabetic()))
 }
 
 impl OutputHandle {
     /// A fragment of these samples.
-    fn chunk(&mut self, samples: Vec<Coded>) -> Result<Media, Error> {
-        let Some(chunks) = &mut self.chunks else {
-            return Err(Error::Unsupported(
-                "the header of this track is not understood well enough to write to it".into(),
-            ));
-        };
+    fn chunk(&mut self, samples: Vec<Coded>, captured_at: Option<Duration>) -> Result<Media, Error> {
+        let Some(Header { chunks, .. }) = &mut self.header else { return Err(not_understood()) };
         let scale = self.output.info().ok_or(Error::Closed)?.timescale;
         let first = match samples.first() {
             Some(first) if samples.len() <= MAX_SAMPLES => first.timing.decode_time,
@@ -114,7 +209,7 @@ impl OutputHandle {
                 marks: timing.marks.into(),
             });
         }
-        chunks.chunk(Time::new(first, scale), packets, None).map_err(|error| Error::Invalid(error.to_string()))
+        chunks.chunk(Time::new(first, scale), packets, captured_at).map_err(|error| Error::Invalid(error.to_string()))
     }
 }
 
@@ -123,7 +218,23 @@ impl From<OutputError> for Error {
         match error {
             OutputError::Write(WriteError::Ended) => Self::Closed,
             OutputError::Write(WriteError::NoInfo) => Self::Failed(error.to_string()),
-            OutputError::Name(_) | OutputError::Track(_) | OutputError::Write(_) => Self::Invalid(error.to_string()),
+            OutputError::TooMany(_) => Self::Overloaded(error.to_string()),
+            _ => Self::Invalid(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn language_tags_look_like_language_tags() {
+        for good in ["en", "de-AT", "zh-Hant-TW", "sr-Latn", "x-whatever", "es-419"] {
+            assert!(is_language(good), "{good}");
+        }
+        for bad in ["", "-", "en-", "1a", "de_AT", "deutschland", "e n", &"a-".repeat(40)] {
+            assert!(!is_language(bad), "{bad}");
         }
     }
 }

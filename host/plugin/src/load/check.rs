@@ -4,27 +4,22 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::LoadFault;
-use crate::bindings::exports::millrace::plugin::transcoder;
 use crate::engine::EngineSettings;
 use crate::factory::Descriptor;
+use crate::imports::Described;
 use crate::settings::Limits;
 use crate::text::tidy;
-use millrace_transcode::factory::Scope;
 
+/// The package of the contract, and this host's version of it.
+const PACKAGE: &str = "millrace:plugin/";
+const OURS: &str = "0.2.0";
 /// What a plugin exports.
-const EXPORT: &str = "millrace:plugin/transcoder@0.1.0";
-/// What a plugin may import.
-const IMPORTS: [&str; 5] = [
-    "millrace:plugin/types@0.1.0",
-    "millrace:plugin/media@0.1.0",
-    "millrace:plugin/output@0.1.0",
-    "millrace:plugin/codec@0.1.0",
-    "millrace:plugin/host@0.1.0",
-];
-/// The longest name or version of a plugin, in bytes.
-const MAX_NAME: usize = 64;
-/// The longest summary of a plugin, in bytes.
-const MAX_SUMMARY: usize = 200;
+const EXPORTS: [&str; 2] = ["about", "transcoder"];
+/// What a plugin may import of the contract.
+const IMPORTS: [&str; 7] = ["types", "log", "metrics", "state", "media", "output", "codec"];
+/// What a plugin may import of WASI, version 0.2: packages that are answered whole.
+const WASI: [&str; 7] =
+    ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:http/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
 
 /// The first eight bytes: magic, version, layer (0 for a core module, 1 for a component).
 pub(super) fn preamble(bytes: &[u8]) -> Result<(), LoadFault> {
@@ -38,15 +33,73 @@ pub(super) fn preamble(bytes: &[u8]) -> Result<(), LoadFault> {
 /// Imports and exports by name. Whether their types fit is the linker's to say.
 pub(super) fn world(engine: &Engine, component: &Component) -> Result<(), LoadFault> {
     let world = component.component_type();
-    if let Some((name, _)) = world.imports(engine).find(|(name, _)| !IMPORTS.contains(name)) {
-        return Err(LoadFault::Import(tidy(name)));
-    }
-    if !world.exports(engine).any(|(name, _)| name == EXPORT) {
-        let exports: Vec<String> = world.exports(engine).map(|(name, _)| format!("`{}`", tidy(name))).collect();
-        let exports = if exports.is_empty() { "nothing".into() } else { exports.join(", ") };
-        return Err(LoadFault::WrongWorld { missing: EXPORT.into(), exports: tidy(&exports) });
+    let imports: Vec<_> = world.imports(engine).map(|(name, _)| name.to_owned()).collect();
+    let exports: Vec<_> = world.exports(engine).map(|(name, _)| name.to_owned()).collect();
+    names(&imports, &exports)
+}
+
+/// Whether these may be the imports and exports of a plugin.
+pub(super) fn names(imports: &[String], exports: &[String]) -> Result<(), LoadFault> {
+    imports.iter().try_for_each(|name| import(name))?;
+    for hook in EXPORTS {
+        let ours = |name: &String| {
+            let exported = name.strip_prefix(PACKAGE).and_then(|rest| rest.split_once('@'));
+            exported.is_some_and(|(interface, version)| interface == hook && age(version) == Age::Ours)
+        };
+        if !exports.iter().any(ours) {
+            let listed: Vec<_> = exports.iter().map(|name| format!("`{}`", tidy(name))).collect();
+            let exports = if listed.is_empty() { "nothing".into() } else { listed.join(", ") };
+            return Err(LoadFault::WrongWorld { missing: format!("{PACKAGE}{hook}@{OURS}"), exports: tidy(&exports) });
+        }
     }
     Ok(())
+}
+
+fn import(name: &str) -> Result<(), LoadFault> {
+    let refused = || LoadFault::Import(tidy(name));
+    let (path, version) = name.split_once('@').ok_or_else(refused)?;
+    let Some(interface) = path.strip_prefix(PACKAGE) else {
+        let given = WASI.iter().any(|package| path.starts_with(package)) && version.starts_with("0.2.");
+        return if given { Ok(()) } else { Err(refused()) };
+    };
+    let of = |age, advice| LoadFault::Version { name: tidy(name), age, ours: OURS, advice };
+    match age(version) {
+        Age::Ours if IMPORTS.contains(&interface) => Ok(()),
+        Age::Ours => Err(refused()),
+        Age::Newer => Err(of("newer", "update Millrace, or build the plugin against this version")),
+        Age::Older => Err(of("older", "build the plugin against this version")),
+        Age::None => Err(refused()),
+    }
+}
+
+/// How a version of the contract compares with this host's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Age {
+    /// This host runs it.
+    Ours,
+    Newer,
+    Older,
+    /// It is not a version.
+    None,
+}
+
+fn age(version: &str) -> Age {
+    let parse = |version: &str| {
+        let mut parts = version.split('.').map(str::parse::<u32>);
+        match (parts.next(), parts.next(), parts.next(), parts.next()) {
+            (Some(Ok(major)), Some(Ok(minor)), Some(Ok(patch)), None) => Some((major, minor, patch)),
+            _ => None,
+        }
+    };
+    let Some(given) = parse(version) else { return Age::None };
+    let ours = parse(OURS).expect("a version");
+    if given > ours {
+        Age::Newer
+    } else if (given.0, given.1) == (ours.0, ours.1) {
+        Age::Ours
+    } else {
+        Age::Older
+    }
 }
 
 pub(super) fn limits(limits: &Limits, engine: &EngineSettings) -> Result<(), LoadFault> {
@@ -55,71 +108,57 @@ pub(super) fn limits(limits: &Limits, engine: &EngineSettings) -> Result<(), Loa
     within("table elements", limits.table_elements, engine.table_elements)
 }
 
-/// What the plugin says of itself.
-pub(super) fn descriptor(given: transcoder::Descriptor) -> Result<Descriptor, LoadFault> {
-    let word = |what, value: &str, extra: &str, expected| {
-        let fit = (1..=MAX_NAME).contains(&value.len())
-            && value.chars().all(|c| c.is_ascii_alphanumeric() || extra.contains(c));
-        if fit { Ok(()) } else { Err(LoadFault::Descriptor { what, value: tidy(value), expected }) }
-    };
-    word("name", &given.name, "-_.~", "one to 64 letters, digits and '-', '_', '.', '~'")?;
-    word("version", &given.version, "-_.+", "one to 64 letters, digits and '-', '_', '.', '+'")?;
-    if given.summary.len() > MAX_SUMMARY || given.summary.contains(char::is_control) {
-        let expected = "at most 200 bytes on one line";
-        return Err(LoadFault::Descriptor { what: "summary", value: tidy(&given.summary), expected });
+/// What the plugin says about itself.
+pub(super) fn described(given: Described) -> Result<Descriptor, LoadFault> {
+    let Described { summary, mut kinds, scope } = given;
+    if kinds.is_empty() {
+        return Err(LoadFault::NoKinds);
     }
-    if given.kinds.is_empty() {
-        return Err(LoadFault::Descriptor {
-            what: "list of kinds",
-            value: String::new(),
-            expected: "at least one kind",
-        });
-    }
-    let mut kinds: Vec<_> = given.kinds.into_iter().map(millrace_media::track::Kind::from).collect();
     kinds.sort();
-    kinds.dedup();
-    Ok(Descriptor {
-        name: given.name,
-        version: given.version,
-        summary: given.summary,
-        kinds,
-        scope: match given.scope {
-            transcoder::Scope::PerTrack => Scope::PerTrack,
-            transcoder::Scope::PerRendition => Scope::PerRendition,
-        },
-    })
+    Ok(Descriptor { summary, kinds, scope })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bindings::millrace::plugin::types::TrackKind;
 
-    fn given() -> transcoder::Descriptor {
-        transcoder::Descriptor {
-            name: "ladder".into(),
-            version: "1.0.0-rc.1+7".into(),
-            summary: "Does things".into(),
-            kinds: vec![TrackKind::Audio, TrackKind::Video, TrackKind::Audio],
-            scope: transcoder::Scope::PerTrack,
+    fn message(imports: &[&str], exports: &[&str]) -> String {
+        let owned = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        names(&owned(imports), &owned(exports)).unwrap_err().to_string()
+    }
+
+    const HOOKS: [&str; 2] = ["millrace:plugin/about@0.2.0", "millrace:plugin/transcoder@0.2.0"];
+
+    #[test]
+    fn what_a_plugin_may_import_is_known_by_its_name_and_version() {
+        for good in ["millrace:plugin/media@0.2.0", "wasi:io/poll@0.2.12", "wasi:http/types@0.2.6"] {
+            assert!(import(good).is_ok(), "{good}");
         }
-    }
-
-    #[test]
-    fn a_plugin_that_describes_itself_badly_is_told_what_is_expected() {
-        let message = |given| descriptor(given).unwrap_err().to_string();
+        for bad in ["wasi:io/poll@0.3.0", "wasi:nn/tensor@0.2.0", "a:b/c@0.2.0", "media", "millrace:plugin/media@x"] {
+            assert!(matches!(import(bad), Err(LoadFault::Import(_))), "{bad}");
+        }
         assert_eq!(
-            message(transcoder::Descriptor { name: "a b".into(), ..given() }),
-            "describes itself with an invalid name \"a b\" (expected one to 64 letters, digits and '-', '_', '.', '~')"
+            message(&["millrace:plugin/media@0.2.1"], &HOOKS),
+            "asks for `millrace:plugin/media@0.2.1`, which is newer than the contract of this host, 0.2.0: update Millrace, or build the \
+             plugin against this version"
         );
-        assert!(message(transcoder::Descriptor { version: String::new(), ..given() }).contains("version"));
-        assert!(message(transcoder::Descriptor { summary: "a\nb".into(), ..given() }).contains("summary"));
-        assert!(message(transcoder::Descriptor { kinds: vec![], ..given() }).contains("kinds"));
+        assert!(message(&["millrace:plugin/media@0.1.0"], &HOOKS).contains("which is older than the contract"));
+        assert!(message(&["millrace:plugin/http@0.2.0"], &HOOKS).contains("does not give"));
     }
 
     #[test]
-    fn kinds_are_taken_once_each() {
+    fn what_is_no_plugin_is_told_what_it_would_have_to_export() {
+        let text = message(&[], &["a:b/c"]);
+        assert_eq!(text, "is no plugin: it does not export `millrace:plugin/about@0.2.0` (it exports `a:b/c`)");
+        let text = message(&[], &HOOKS[..1]);
+        assert!(text.contains("does not export `millrace:plugin/transcoder@0.2.0`"), "{text}");
+    }
+
+    #[test]
+    fn kinds_are_in_their_order_and_must_be_there() {
         use millrace_media::track::Kind;
-        assert_eq!(descriptor(given()).unwrap().kinds, [Kind::Video, Kind::Audio]);
+        let given = Described { kinds: vec![Kind::Audio, Kind::Video], ..Described::default() };
+        assert_eq!(described(given).unwrap().kinds, [Kind::Video, Kind::Audio]);
+        assert!(matches!(described(Described::default()), Err(LoadFault::NoKinds)));
     }
 }

@@ -57,6 +57,7 @@ pub(super) struct Drain {
     pub(super) encoders: Encoders,
     pub(super) state: Slot,
     pub(super) broadcast_state: Slot,
+    pub(super) life: Arc<()>,
     pub(super) counters: Arc<Counters>,
     pub(super) clock: Arc<Clock>,
     pub(super) cancel: Cancel,
@@ -170,6 +171,7 @@ impl Drain {
             encoders: self.encoders.clone(),
             state: self.state.clone(),
             broadcast_state: self.broadcast_state.clone(),
+            life: self.life.clone(),
         };
         for feed in self.feeds.all_mut() {
             feed.offer = Offer::Due;

@@ -1,18 +1,18 @@
-//! The sound of `interface codec`: native encoders of sound and what they are asked for.
+//! The audio of `interface codec`: native audio encoders and what they are asked for.
 
 use millrace_codec::audio::{AudioCodec, AudioError, AudioSettings};
 use millrace_transcode::sound::AudioEncoder;
 use wasmtime::component::Resource;
 
-use super::{FragmentHandle, Outcome};
+use super::{FragmentHandle, Outcome, RenditionHandle, TrackHandle};
 use crate::bindings::millrace::plugin::codec::{HostAudioEncoder, HostAudioSettings};
 use crate::bindings::millrace::plugin::types::Error;
 use crate::state::State;
 
-/// Settings for sound that a plugin is working on.
+/// Audio settings that a plugin is working on.
 pub struct AudioSettingsHandle(pub(crate) AudioSettings);
 
-/// A handle to an encoder of sound.
+/// A handle to an audio encoder.
 pub struct AudioEncoderHandle(AudioEncoder);
 
 impl HostAudioSettings for State {
@@ -22,6 +22,16 @@ impl HostAudioSettings for State {
             settings.validate().map(|()| settings)
         });
         Ok(settings.map_err(Error::from).and_then(|settings| self.push(AudioSettingsHandle(settings))))
+    }
+
+    fn of(
+        &mut self,
+        rendition: Resource<RenditionHandle>,
+        track: Resource<TrackHandle>,
+    ) -> wasmtime::Result<Option<Resource<AudioSettingsHandle>>> {
+        let (rendition, track) = (&self.table.get(&rendition)?.0, &self.table.get(&track)?.0);
+        let settings = self.context().and_then(|context| context.encoders.audio_settings(rendition, track));
+        settings.map(|settings| self.push_or_end(AudioSettingsHandle(settings))).transpose()
     }
 
     fn codec(&mut self, settings: Resource<AudioSettingsHandle>) -> wasmtime::Result<String> {
@@ -45,25 +55,41 @@ impl HostAudioSettings for State {
 }
 
 impl HostAudioEncoder for State {
-    fn open(&mut self, name: String, settings: Resource<AudioSettingsHandle>) -> Outcome<Resource<AudioEncoderHandle>> {
-        self.off_clock(|state| {
-            let settings = state.table.get(&settings)?.0;
-            let open = state.started().and_then(|context| Ok(context.encoders.open_audio(&name, settings)?));
-            Ok(open.and_then(|encoder| state.push(AudioEncoderHandle(encoder))))
-        })
+    fn open(
+        &mut self,
+        name: String,
+        track: Resource<TrackHandle>,
+        settings: Resource<AudioSettingsHandle>,
+    ) -> Outcome<Resource<AudioEncoderHandle>> {
+        let source = self.table.get(&track)?.0.clone();
+        let settings = self.table.get(&settings)?.0;
+        let most = self.plugin.limits.output_tracks;
+        let open = self
+            .started()
+            .and_then(|context| Ok(context.encoders.open_audio_within(&name, &source, settings, most)?));
+        Ok(open.and_then(|encoder| self.push(AudioEncoderHandle(encoder))))
+    }
+
+    fn settings(&mut self, encoder: Resource<AudioEncoderHandle>) -> wasmtime::Result<Resource<AudioSettingsHandle>> {
+        let settings = self.table.get(&encoder)?.0.settings();
+        self.push_or_end(AudioSettingsHandle(settings))
+    }
+
+    fn reconfigure(
+        &mut self,
+        encoder: Resource<AudioEncoderHandle>,
+        settings: Resource<AudioSettingsHandle>,
+    ) -> Outcome<()> {
+        let settings = self.table.get(&settings)?.0;
+        Ok(self.table.get(&encoder)?.0.reconfigure(settings).map_err(Error::from))
     }
 
     async fn submit(&mut self, encoder: Resource<AudioEncoderHandle>, source: Resource<FragmentHandle>) -> Outcome<()> {
-        self.clock.stop();
-        let done = match self.table.get(&source)?.to_be_encoded()? {
-            Ok(fragment) => {
-                let encoder = self.table.get(&encoder)?.0.clone();
-                encoder.submit(&fragment).await.map_err(Error::from)
-            }
-            Err(error) => Err(error),
-        };
-        self.clock.start();
-        Ok(done)
+        let encoder = self.table.get(&encoder)?.0.clone();
+        match self.to_be_encoded(&source, encoder.track())? {
+            Ok(fragment) => Ok(self.wait(encoder.submit(&fragment)).await?.map_err(Error::from)),
+            Err(error) => Ok(Err(error)),
+        }
     }
 
     fn drop(&mut self, encoder: Resource<AudioEncoderHandle>) -> wasmtime::Result<()> {

@@ -3,6 +3,8 @@
 //! They are kept here and not with the server's own, because they come and go with what they are labelled with, and because a plugin may
 //! only have so many.
 
+#![allow(unreachable_pub, reason = "the generated bindings export the types of handles again")]
+
 mod handles;
 mod series;
 mod text;
@@ -12,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use millrace_media::{BroadcastName, TrackName};
 
-pub(crate) use handles::{Alarm, Counter, Gauge, Histogram};
+pub use handles::{Alarm, Counter, Gauge, Histogram};
 use series::{Family, Kind, Lifetime, Series};
 pub(crate) use text::sanitized;
 

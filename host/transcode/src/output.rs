@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use millrace_media::broadcast::TrackError;
 use millrace_media::calendar::Group;
 use millrace_media::name::NameError;
-use millrace_media::track::{Info, Producer, Provenance, Track, WriteError};
+use millrace_media::track::{Info, Listing, ListingError, Producer, Provenance, Track, WriteError};
 use millrace_media::{Broadcast, Media, TrackName};
 
 use crate::factory::SourceTrack;
@@ -27,6 +27,9 @@ pub enum OutputError {
     /// The fragment was not taken.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// Players cannot be told of the track so.
+    #[error(transparent)]
+    Listing(#[from] ListingError),
     /// The transcoder has as many tracks as it may.
     #[error("the plugin has {0} output tracks on this instance already, as many as it may")]
     TooMany(usize),
@@ -194,6 +197,19 @@ impl Output {
     /// What the track is.
     pub fn info(&self) -> Option<Arc<Info>> {
         self.producer().track().info()
+    }
+
+    /// How players are told of the track.
+    pub fn listing(&self) -> Listing {
+        self.producer().track().listing().as_ref().clone()
+    }
+
+    /// Says how players are told of the track. Before its first fragment; later, where that changes nothing.
+    ///
+    /// # Errors
+    /// Where it would change something after the first fragment, or is not well formed.
+    pub fn set_listing(&self, listing: Listing) -> Result<(), OutputError> {
+        Ok(self.producer().set_listing(listing)?)
     }
 
     /// Writes a fragment that was derived from `group` of the source.

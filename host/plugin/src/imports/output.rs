@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use millrace_cmaf::TrackHeader;
+use millrace_cmaf::{Limits, TrackHeader};
 use millrace_cmaf::write::{ChunkWriter, Packet};
 use millrace_media::calendar::Group;
-use millrace_media::track::{Listing, WriteError};
+use millrace_media::track::{Listing, Role, WriteError};
 use millrace_media::{Media, Time};
 use millrace_transcode::output::{Output, OutputError};
 use wasmtime::component::Resource;
@@ -15,11 +15,10 @@ use super::{FragmentHandle, Outcome, TrackHandle};
 use crate::bindings::millrace::plugin::output::{Coded, Host, HostOutputTrack};
 use crate::bindings::millrace::plugin::types::Error;
 use crate::state::State;
+use crate::text::tidy;
 
 /// The most samples of one fragment.
 const MAX_SAMPLES: usize = 4096;
-/// The longest language tag, in bytes.
-const MAX_LANGUAGE: usize = 64;
 
 /// A handle to an output track.
 pub struct OutputHandle {
@@ -62,18 +61,13 @@ impl HostOutputTrack for State {
     }
 
     fn set_role(&mut self, track: Resource<OutputHandle>, role: String) -> Outcome<()> {
-        let role = role.parse().map_err(|_| Error::Unsupported(format!("unknown role {:?}", crate::text::tidy(&role))));
-        match role {
+        match role.parse::<Role>() {
             Ok(role) => self.list(&track, |listing| listing.role = Some(role)),
-            Err(error) => Ok(Err(error)),
+            Err(error) => Ok(Err(Error::Unsupported(tidy(&error.to_string())))),
         }
     }
 
     fn set_language(&mut self, track: Resource<OutputHandle>, language: String) -> Outcome<()> {
-        if !is_language(&language) {
-            let language = crate::text::tidy(&language);
-            return Ok(Err(Error::Invalid(format!("invalid language {language:?} (expected a tag of BCP 47)"))));
-        }
         self.list(&track, |listing| listing.language = Some(language))
     }
 
@@ -109,7 +103,7 @@ impl HostOutputTrack for State {
     async fn write_chunk(&mut self, track: Resource<OutputHandle>, group: u64, chunk: Vec<u8>) -> Outcome<()> {
         let media = match &self.table.get(&track)?.header {
             None => Err(not_understood()),
-            Some(header) => millrace_cmaf::chunk_of(chunk.into(), &header.track)
+            Some(header) => millrace_cmaf::chunk_of(chunk.into(), &header.track, &Limits::default())
                 .map_err(|error| Error::Invalid(format!("this is not one chunk of the track: {error}"))),
         };
         match media {
@@ -172,14 +166,6 @@ fn not_understood() -> Error {
     Error::Unsupported("the header of this track is not understood well enough to write to it".into())
 }
 
-/// What a tag of BCP 47 looks like: subtags of 1 to 8 letters and digits, the first of letters.
-fn is_language(tag: &str) -> bool {
-    let subtag = |subtag: &str| (1..=8).contains(&subtag.len()) && subtag.chars().all(|c| c.is_ascii_alphanumeric());
-    tag.len() <= MAX_LANGUAGE
-        && tag.split('-').all(subtag)
-        && tag.split('-').next().is_some_and(|first| first.chars().all(|c| c.is_ascii_alphabetic()))
-}
-
 impl OutputHandle {
     /// A fragment of these samples.
     fn chunk(&mut self, samples: Vec<Coded>, captured_at: Option<Duration>) -> Result<Media, Error> {
@@ -220,21 +206,6 @@ impl From<OutputError> for Error {
             OutputError::Write(WriteError::NoInfo) => Self::Failed(error.to_string()),
             OutputError::TooMany(_) => Self::Overloaded(error.to_string()),
             _ => Self::Invalid(error.to_string()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn language_tags_look_like_language_tags() {
-        for good in ["en", "de-AT", "zh-Hant-TW", "sr-Latn", "x-whatever", "es-419"] {
-            assert!(is_language(good), "{good}");
-        }
-        for bad in ["", "-", "en-", "1a", "de_AT", "deutschland", "e n", &"a-".repeat(40)] {
-            assert!(!is_language(bad), "{bad}");
         }
     }
 }

@@ -100,8 +100,8 @@ mod tests {
         output.write("one\ntw".into()).unwrap();
         assert_eq!(output.take(false), ["one"]);
         assert_eq!(output.take(false), [""; 0]);
-        output.write("o\r\n\n\xff".as_bytes().to_vec().into()).unwrap();
-        assert_eq!(output.take(true), ["two", "ÿ"]);
+        output.write(Bytes::from_static(b"o\r\n\n\xff")).unwrap();
+        assert_eq!(output.take(true), ["two", "\u{fffd}"]);
     }
 
     #[test]

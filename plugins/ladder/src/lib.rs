@@ -1,88 +1,107 @@
-//! Makes one rendition of the operator's ladder: opens a native encoder for it and submits every fragment, of the pictures and, where the
-//! rendition is to have sound of its own, of the sound. Renditions larger than the source are declined.
+//! Makes one rendition of the operator's ladder. It opens a native encoder for the rendition and submits every fragment of the video to it,
+//! and of the audio where the rendition has audio of its own. Renditions larger than the source are declined.
 
 wit_bindgen::generate!({ path: "../../wit", world: "transcoder-plugin", generate_all });
 
-use std::cell::OnceCell;
+use std::cell::RefCell;
 
-use exports::millrace::plugin::transcoder::{Decision, Descriptor, Guest, Reason, Scope};
-use millrace::plugin::codec::{AudioEncoder, Rendition, VideoEncoder};
-use millrace::plugin::host::{self, Level};
-use millrace::plugin::media::{Fragment, Track};
+use exports::millrace::plugin::about;
+use exports::millrace::plugin::transcoder::{self, Decision};
+use millrace::plugin::codec::{AudioEncoder, AudioSettings, VideoEncoder, VideoSettings};
+use millrace::plugin::log::{self, Level};
+use millrace::plugin::media::{Context, Description, Fragment, Loss, Rendition, Track};
 use millrace::plugin::types::{Error, TrackKind};
 
-/// What makes the rendition out of the track.
+/// The native encoder of the rendition's track.
 enum Encoder {
-    Pictures(VideoEncoder),
-    Sound(AudioEncoder),
+    Video(VideoEncoder),
+    Audio(AudioEncoder),
 }
 
 thread_local! {
-    /// The rendition's encoder. An instance works for one rendition of one track only, so that one is enough.
-    static ENCODER: OnceCell<Encoder> = const { OnceCell::new() };
+    /// The rendition that the instance is made for.
+    static RENDITION: RefCell<Option<Rendition>> = const { RefCell::new(None) };
+    /// The encoder of the track that was given last. An instance has one track at a time.
+    static ENCODER: RefCell<Option<Encoder>> = const { RefCell::new(None) };
 }
 
 struct Ladder;
 
-impl Guest for Ladder {
-    fn describe(_settings: String) -> Result<Descriptor, Error> {
-        Ok(Descriptor {
-            name: "ladder".into(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            summary: "Makes the renditions of the ladder with native encoders".into(),
-            kinds: vec![TrackKind::Video, TrackKind::Audio],
-            scope: Scope::PerRendition,
-        })
+impl about::Guest for Ladder {
+    fn describe(_settings: String, about: &Description) -> Result<(), Error> {
+        about.want("transcoder", TrackKind::Video)?;
+        about.want("transcoder", TrackKind::Audio)?;
+        about.set_scope("transcoder", "rendition")?;
+        about.set_summary("Makes the renditions of the ladder with native encoders")
+    }
+}
+
+impl transcoder::Guest for Ladder {
+    fn start(context: &Context) -> Result<(), Error> {
+        let rendition = context
+            .rendition()
+            .ok_or_else(|| Error::Invalid("no rendition to make: the scope is `rendition`".into()))?;
+        RENDITION.set(Some(rendition));
+        Ok(())
     }
 
-    fn start(track: Track, rendition: Option<Rendition>, _settings: String, _why: Reason) -> Result<Decision, Error> {
-        let Some(rendition) = rendition else { return Ok(Decision::Decline) };
-        // An instance that follows one lost to a fault finds the encoder running.
-        let encoder = match track.kind() {
-            TrackKind::Video => pictures(&rendition)?,
-            TrackKind::Audio => sound(&track, &rendition)?,
-            TrackKind::Data => None,
-        };
-        let Some(encoder) = encoder else { return Ok(Decision::Decline) };
-        ENCODER.with(|cell| cell.set(encoder)).map_err(|_| Error::Failed("started twice".into()))?;
-        Ok(Decision::Accept)
+    fn on_track(track: Track) -> Result<Decision, Error> {
+        // The handle of a track that has changed goes first, so that it never counts beside the next one's.
+        ENCODER.set(None);
+        let encoder = RENDITION.with_borrow(|rendition| {
+            let rendition = rendition.as_ref().ok_or(Error::Closed)?;
+            match track.kind() {
+                TrackKind::Video => video(rendition, &track),
+                TrackKind::Audio => audio(rendition, &track),
+                TrackKind::Text | TrackKind::Image | TrackKind::Data => Ok(None),
+            }
+        })?;
+        let decision = if encoder.is_some() { Decision::Accept } else { Decision::Decline };
+        ENCODER.set(encoder);
+        Ok(decision)
     }
 
     fn on_fragment(fragment: &Fragment) -> Result<(), Error> {
-        // What is encoded goes to the encoder's track by itself, as it becomes ready.
-        ENCODER.with(|cell| match cell.get().ok_or(Error::Closed)? {
-            Encoder::Pictures(encoder) => encoder.submit(fragment),
-            Encoder::Sound(encoder) => encoder.submit(fragment),
+        // Encoded frames go to the encoder's own track, as they become ready.
+        ENCODER.with_borrow(|encoder| match encoder.as_ref().ok_or(Error::Closed)? {
+            Encoder::Video(encoder) => encoder.submit(fragment),
+            Encoder::Audio(encoder) => encoder.submit(fragment),
         })
     }
 
-    fn on_gap(_next: u64, _skipped: u64) -> Result<(), Error> {
+    fn on_gap(_loss: &Loss) -> Result<(), Error> {
         // The next fragment starts a group: the host's decoder and encoder begin again there.
         Ok(())
     }
 
-    fn stop() -> Result<(), Error> {
+    fn on_track_end(_track: u32, _why: String) -> Result<(), Error> {
+        ENCODER.set(None);
+        Ok(())
+    }
+
+    fn stop(_why: String) -> Result<(), Error> {
         Ok(())
     }
 }
 
-fn pictures(rendition: &Rendition) -> Result<Option<Encoder>, Error> {
-    let Some(settings) = rendition.video() else {
-        host::log(Level::Debug, "larger than the source: declined");
+/// Opens the encoder of the rendition's video. An instance that follows one lost to a fault finds the encoder running.
+fn video(rendition: &Rendition, track: &Track) -> Result<Option<Encoder>, Error> {
+    let Some(settings) = VideoSettings::of(rendition, track) else {
+        log::write(Level::Debug, "the rendition is larger than the source: declined");
         return Ok(None);
     };
-    Ok(Some(Encoder::Pictures(VideoEncoder::open(&rendition.name(), &settings)?)))
+    VideoEncoder::open(&rendition.name(), track, &settings).map(|encoder| Some(Encoder::Video(encoder)))
 }
 
-/// The rendition's name is its pictures'; a source may have sound in several languages.
-fn sound(track: &Track, rendition: &Rendition) -> Result<Option<Encoder>, Error> {
-    let Some(settings) = rendition.audio() else { return Ok(None) };
+/// Opens the encoder of the rendition's audio. The name of the rendition is its video's, and a source may have audio in several languages.
+fn audio(rendition: &Rendition, track: &Track) -> Result<Option<Encoder>, Error> {
+    let Some(settings) = AudioSettings::of(rendition, track) else { return Ok(None) };
     let name = format!("{}-{}", rendition.name(), track.name());
-    match AudioEncoder::open(&name, &settings) {
-        Ok(encoder) => Ok(Some(Encoder::Sound(encoder))),
-        // No other attempt would go better, and the source's own sound goes with the pictures instead.
+    match AudioEncoder::open(&name, track, &settings) {
+        Ok(encoder) => Ok(Some(Encoder::Audio(encoder))),
+        // Another attempt would fail too. The source's own audio goes with the video instead.
         Err(Error::Unsupported(reason)) => {
-            host::log(Level::Warn, &format!("the source's sound is kept: {reason}"));
+            log::write(Level::Warn, &format!("the source's audio is kept: {reason}"));
             Ok(None)
         }
         Err(error) => Err(error),

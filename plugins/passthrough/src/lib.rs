@@ -2,48 +2,57 @@
 
 wit_bindgen::generate!({ path: "../../wit", world: "transcoder-plugin", generate_all });
 
-use std::cell::OnceCell;
+use std::cell::RefCell;
 
-use exports::millrace::plugin::transcoder::{Decision, Descriptor, Guest, Reason, Scope};
-use millrace::plugin::codec::Rendition;
-use millrace::plugin::media::{Fragment, Track};
+use exports::millrace::plugin::about;
+use exports::millrace::plugin::transcoder::{self, Decision};
+use millrace::plugin::media::{Context, Description, Fragment, Loss, Track};
 use millrace::plugin::output::OutputTrack;
 use millrace::plugin::types::{Error, TrackKind};
 
 thread_local! {
-    /// Where the copy goes. An instance works on one track only, so that one is enough.
-    static OUTPUT: OnceCell<OutputTrack> = const { OnceCell::new() };
+    /// Where the copy of the track that was given last goes. An instance has one track at a time.
+    static OUTPUT: RefCell<Option<OutputTrack>> = const { RefCell::new(None) };
 }
 
 struct Passthrough;
 
-impl Guest for Passthrough {
-    fn describe(_settings: String) -> Result<Descriptor, Error> {
-        Ok(Descriptor {
-            name: "passthrough".into(),
-            version: env!("CARGO_PKG_VERSION").into(),
-            summary: "Writes every track again, unchanged".into(),
-            kinds: vec![TrackKind::Video, TrackKind::Audio, TrackKind::Data],
-            scope: Scope::PerTrack,
-        })
+impl about::Guest for Passthrough {
+    fn describe(_settings: String, about: &Description) -> Result<(), Error> {
+        for kind in [TrackKind::Video, TrackKind::Audio, TrackKind::Text, TrackKind::Image, TrackKind::Data] {
+            about.want("transcoder", kind)?;
+        }
+        about.set_scope("transcoder", "track")?;
+        about.set_summary("Writes every track again, unchanged")
+    }
+}
+
+impl transcoder::Guest for Passthrough {
+    fn start(_context: &Context) -> Result<(), Error> {
+        Ok(())
     }
 
-    fn start(track: Track, _: Option<Rendition>, _settings: String, _why: Reason) -> Result<Decision, Error> {
+    fn on_track(track: Track) -> Result<Decision, Error> {
         // An instance that follows one lost to a fault opens the same track again.
-        let output = OutputTrack::like_source(&format!("{}-copy", track.name()))?;
-        OUTPUT.with(|cell| cell.set(output)).map_err(|_| Error::Failed("started twice".into()))?;
+        let output = OutputTrack::like(&format!("{}-copy", track.name()), &track)?;
+        OUTPUT.set(Some(output));
         Ok(Decision::Accept)
     }
 
     fn on_fragment(fragment: &Fragment) -> Result<(), Error> {
-        OUTPUT.with(|cell| cell.get().ok_or(Error::Closed)?.emit(fragment))
+        OUTPUT.with_borrow(|output| output.as_ref().ok_or(Error::Closed)?.emit(fragment))
     }
 
-    fn on_gap(_next: u64, _skipped: u64) -> Result<(), Error> {
+    fn on_gap(_loss: &Loss) -> Result<(), Error> {
         Ok(())
     }
 
-    fn stop() -> Result<(), Error> {
+    fn on_track_end(_track: u32, _why: String) -> Result<(), Error> {
+        OUTPUT.set(None);
+        Ok(())
+    }
+
+    fn stop(_why: String) -> Result<(), Error> {
         Ok(())
     }
 }

@@ -135,7 +135,8 @@ impl From<Kind> for types::TrackKind {
         match kind {
             Kind::Video => Self::Video,
             Kind::Audio => Self::Audio,
-            Kind::Data => Self::Data,
+            // The contract has no other word for them yet.
+            Kind::Text | Kind::Image | Kind::Data => Self::Data,
         }
     }
 }

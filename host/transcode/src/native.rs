@@ -32,7 +32,7 @@ impl Factory for NativeLadder {
         match context.info.kind() {
             Kind::Video => pictures(&context, rendition),
             Kind::Audio => sound(&context, rendition),
-            Kind::Data => Ok(None),
+            Kind::Text | Kind::Image | Kind::Data => Ok(None),
         }
     }
 }

@@ -93,14 +93,14 @@ impl HostTrack for State {
     fn audio(&mut self, track: Resource<TrackHandle>) -> wasmtime::Result<Option<AudioFormat>> {
         Ok(match self.table.get(&track)?.info.format {
             Format::Audio { sample_rate, channels } => Some(AudioFormat { sample_rate, channels }),
-            Format::Video { .. } | Format::Data => None,
+            Format::Video { .. } | Format::Text | Format::Image { .. } | Format::Data => None,
         })
     }
 
     fn frame_rate(&mut self, track: Resource<TrackHandle>) -> wasmtime::Result<Option<f32>> {
         Ok(match self.table.get(&track)?.info.format {
             Format::Video { frame_rate, .. } => frame_rate,
-            Format::Audio { .. } | Format::Data => None,
+            Format::Audio { .. } | Format::Text | Format::Image { .. } | Format::Data => None,
         })
     }
 

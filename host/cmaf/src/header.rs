@@ -1,6 +1,7 @@
 //! CMAF headers: from `ftyp` and `moov` to descriptions of tracks (ISO/IEC 14496-12, 8.2 and 8.3).
 
 mod codec;
+mod display;
 mod edits;
 pub(crate) mod language;
 mod rewrite;
@@ -10,7 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use millrace_media::track::Info;
+use millrace_media::track::{Format, Info};
 use millrace_media::{Time, Timescale};
 use mp4_atom::{Mdhd, Mvhd, Tkhd, Trex};
 
@@ -18,6 +19,7 @@ use crate::boxes::{BoxRef, Boxes};
 use crate::fourcc::{self, FourCC};
 use crate::reader::{Limits, ReadError};
 pub(crate) use codec::AudioSpecificConfig;
+pub use display::display_size;
 use sample_entry::Entry;
 
 /// What a `moov` says of its tracks. Cheap to clone.
@@ -75,14 +77,21 @@ pub enum CodecConfig {
     Aac(Bytes),
     /// `OpusSpecificBox` (Opus in ISOBMFF, 4.3.2): the body of `dOps`.
     Opus(Bytes),
+    /// The header of a WebVTT file (ISO/IEC 14496-30, 7.5): the body of `vttC`.
+    WebVtt(Bytes),
+    /// Namespace, schema location and auxiliary media types of TTML (ISO/IEC 14496-12, 12.6.3): three texts, each with a zero byte behind
+    /// it.
+    Ttml(Bytes),
 }
 
 impl CodecConfig {
     /// The record's bytes.
     pub const fn record(&self) -> &Bytes {
-        let (Self::Avc(record) | Self::Hevc(record) | Self::Av1(record) | Self::Aac(record) | Self::Opus(record)) =
-            self;
-        record
+        match self {
+            Self::Avc(record) | Self::Hevc(record) | Self::Av1(record) => record,
+            Self::Aac(record) | Self::Opus(record) => record,
+            Self::WebVtt(record) | Self::Ttml(record) => record,
+        }
     }
 }
 
@@ -194,6 +203,13 @@ impl Header {
     }
 }
 
+impl From<TrackHeader> for Header {
+    /// A header of one track.
+    fn from(track: TrackHeader) -> Self {
+        Self { tracks: [Track::Known(track)].into() }
+    }
+}
+
 impl Track {
     /// `track_ID`.
     pub const fn id(&self) -> u32 {
@@ -243,10 +259,14 @@ fn read_track(
         notes.push(Note::SeveralSampleDescriptions(entry_count));
     }
     let defaults = defaults(mvex, track_id)?;
-    if let millrace_media::track::Format::Video { frame_rate, .. } = &mut format
-        && defaults.duration > 0
-    {
-        *frame_rate = Some((f64::from(timescale.get()) / f64::from(defaults.duration)) as f32);
+    match &mut format {
+        Format::Video { width, height, .. } if is_image(&mdia)? => {
+            format = Format::Image { width: *width, height: *height };
+        }
+        Format::Video { frame_rate, .. } if defaults.duration > 0 => {
+            *frame_rate = Some((f64::from(timescale.get()) / f64::from(defaults.duration)) as f32);
+        }
+        _ => {}
     }
     let timeline_shift = match trak.child(fourcc::EDTS)?.map(|edts| edts.child(fourcc::ELST)).transpose()?.flatten() {
         Some(elst) => edits::shift(&elst.decode()?, movie_scale, timescale, &mut notes),
@@ -254,6 +274,12 @@ fn read_track(
     };
     let info = Info { codec, timescale, format, language: language::read(&mdia, &mdhd)?, bitrate, init: init()? };
     Ok(Track::Known(TrackHeader { track_id, info, config, timeline_shift, notes, defaults }))
+}
+
+/// True of a track of images (ISO/IEC 23008-12, 7.2.1): the second field of its `hdlr` is `pict`.
+fn is_image(mdia: &BoxRef<'_>) -> Result<bool, ReadError> {
+    let hdlr = mdia.child(fourcc::HDLR)?;
+    Ok(hdlr.is_some_and(|hdlr| hdlr.body().get(8..12) == Some(b"pict")))
 }
 
 fn defaults(mvex: &BoxRef<'_>, track_id: u32) -> Result<Defaults, ReadError> {

@@ -1,6 +1,6 @@
 //! Putting short chunks together.
 
-use millrace_media::{Media, Payload, Sample};
+use millrace_media::{Media, Payload, Sample, Samples};
 
 use crate::boxes::Boxes;
 use crate::fourcc::{self, FourCC};
@@ -46,6 +46,14 @@ fn write(parts: &[Media]) -> Result<Media, WriteError> {
         samples.extend(part.samples.iter().map(|sample| Sample { offset: start + sample.offset, ..*sample }));
     }
     let (payload, samples) = crate::gather::gather(&payload, &samples).ok_or(WriteError::TooLong)?;
+    assemble(&head, first, payload, samples)
+}
+
+/// A chunk of these samples, which lie one after the other in `payload`, in the place of `first`, whose head is `head`.
+///
+/// # Errors
+/// Where the boxes would be longer than their size fields can say.
+pub(crate) fn assemble(head: &Head, first: &Media, payload: Payload, samples: Samples) -> Result<Media, WriteError> {
     let draft = Draft {
         sequence: head.sequence,
         track_id: head.track_id,

@@ -5,8 +5,8 @@
 //! a broadcast's timeline makes it [`Media`](millrace_media::Media). What need not change is passed on byte for byte, and media
 //! bytes are never copied.
 //!
-//! [`split`] cuts media at sample boundaries, [`with_event`] puts an event message before it, and [`mod@write`] makes CMAF from what an
-//! encoder gives.
+//! [`split`] cuts media at sample boundaries, [`with_event`] puts an event message before it, [`mod@write::edit`] changes its samples, and
+//! [`mod@write`] makes CMAF from what an encoder gives.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -47,8 +47,9 @@ mod split;
 pub mod write;
 
 pub use fourcc::FourCC;
-pub use header::{CodecConfig, Header, Note, Track, TrackHeader, describe};
+pub use header::{CodecConfig, Header, Note, Track, TrackHeader, describe, display_size};
 pub use join::{carries_events, join, rewrite};
-pub use reader::{BeforeZero, Chunk, Item, Limits, ReadError, Reader, SegmentType};
+pub use reader::{BeforeZero, Chunk, Item, Limits, ReadError, Reader, SegmentType, chunk_of};
 pub use split::split;
+pub use write::edit::{events, insert, with_samples, without_events, without_samples};
 pub use write::{WriteError, with_event};

@@ -6,8 +6,9 @@
 
 mod chunk;
 mod error;
-mod event;
+pub(crate) mod event;
 mod limits;
+mod single;
 mod smooth;
 mod traf;
 
@@ -25,6 +26,7 @@ use chunk::Form;
 pub use error::{BeforeZero, ReadError};
 use event::Before;
 pub use limits::Limits;
+pub use single::chunk_of;
 
 /// What a reader finds.
 #[derive(Clone, Debug)]

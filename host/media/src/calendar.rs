@@ -202,7 +202,7 @@ impl Calendar {
             Kind::Video => {
                 in_epoch.filter(|last| self.find(last.group).is_some()).ok_or(NoPlace::BeforeKeyframe)?.group
             }
-            Kind::Audio | Kind::Data => self.follow(start),
+            Kind::Audio | Kind::Text | Kind::Image | Kind::Data => self.follow(start),
         };
         let group = in_epoch.map_or(group, |last| group.max(last.group));
         let end = start + timing.duration;

@@ -21,7 +21,13 @@ pub(super) struct Entry {
 /// An entry, or why its codec is not supported.
 type Known = Result<Entry, String>;
 
-const SUPPORTED: &str = "H.264 (avc1, avc3), HEVC (hvc1, hev1), AV1 (av01), AAC (mp4a) and Opus (Opus) are";
+const SUPPORTED: &str =
+    "H.264 (avc1, avc3), HEVC (hvc1, hev1), AV1 (av01), AAC (mp4a), Opus (Opus), WebVTT (wvtt) and TTML (stpp) are";
+
+/// Of the fields that every sample entry begins with (ISO/IEC 14496-12, 8.5.2.2), in bytes.
+const ENTRY_FIELDS: usize = 8;
+/// The longest configuration of text, in bytes.
+const MAX_TEXT_CONFIG: usize = 16 << 10;
 
 /// The longest `esds`, in bytes. Descriptors may stand in descriptors, and the decoder follows them down on the stack; a real one,
 /// with the channels described at length, takes less than 200.
@@ -44,6 +50,8 @@ pub(super) fn read(entry: &BoxRef<'_>) -> Result<Known, ReadError> {
         }
         b"mp4a" => aac(entry),
         b"Opus" => opus(entry).map(Ok),
+        b"wvtt" => Ok(web_vtt(entry)),
+        b"stpp" => Ok(ttml(entry)),
         b"encv" | b"enca" => {
             Ok(Err(format!("encrypted media ({}) is not supported; {SUPPORTED}, in the clear", entry.kind)))
         }
@@ -119,14 +127,44 @@ fn opus(entry: &BoxRef<'_>) -> Result<Entry, ReadError> {
     })
 }
 
+/// Text that is broken is left out: the other tracks of the header can be played without it.
+fn web_vtt(entry: &BoxRef<'_>) -> Known {
+    let children = entry.children(ENTRY_FIELDS);
+    match find(children.clone(), fourcc::VTTC) {
+        Ok(Some(config)) if config.body().len() <= MAX_TEXT_CONFIG => {
+            let bitrate = declared_bitrate(children).unwrap_or_default();
+            Ok(text("wvtt", CodecConfig::WebVtt(Bytes::copy_from_slice(config.body())), bitrate))
+        }
+        _ => Err(format!("wvtt without a vttC of at most {MAX_TEXT_CONFIG} bytes")),
+    }
+}
+
+fn ttml(entry: &BoxRef<'_>) -> Known {
+    let fields = entry.body().get(ENTRY_FIELDS..).unwrap_or_default();
+    let mut ends = fields.iter().enumerate().filter(|(at, byte)| **byte == 0 && *at < MAX_TEXT_CONFIG);
+    match ends.nth(2) {
+        Some((end, _)) => Ok(text("stpp", CodecConfig::Ttml(Bytes::copy_from_slice(&fields[..=end])), None)),
+        None => Err(format!("stpp without its three texts, which take at most {MAX_TEXT_CONFIG} bytes")),
+    }
+}
+
+fn text(codec: &str, config: CodecConfig, bitrate: Option<u32>) -> Entry {
+    Entry { codec: codec.to_owned(), format: Format::Text, config, bitrate, notes: Vec::new() }
+}
+
+/// True of an entry of video or images in a codec that is understood.
+pub(super) fn is_visual(entry: &BoxRef<'_>) -> bool {
+    matches!(entry.kind.as_ref(), b"avc1" | b"avc3" | b"hvc1" | b"hev1" | b"av01")
+}
+
 /// The fields at the beginning of an entry, and the boxes that follow them.
-fn fields<'a, T: Decode>(entry: &BoxRef<'a>) -> Result<(T, Boxes<'a>), ReadError> {
+pub(super) fn fields<'a, T: Decode>(entry: &BoxRef<'a>) -> Result<(T, Boxes<'a>), ReadError> {
     let mut rest = entry.body();
     let fields = T::decode(&mut rest).map_err(|source| ReadError::Malformed { kind: entry.kind, source })?;
     Ok((fields, entry.children(entry.body().len() - rest.len())))
 }
 
-fn find<'a>(children: Boxes<'a>, kind: FourCC) -> Result<Option<BoxRef<'a>>, ReadError> {
+pub(super) fn find<'a>(children: Boxes<'a>, kind: FourCC) -> Result<Option<BoxRef<'a>>, ReadError> {
     for child in children {
         let child = child?;
         if child.kind == kind {

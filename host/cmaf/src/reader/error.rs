@@ -151,6 +151,16 @@ pub enum ReadError {
         /// In bytes, as far as is known.
         missing: u64,
     },
+    /// What should be one chunk is something else.
+    #[error(
+        "{found} where {expected} is expected: a chunk is moof and mdat, with prft and emsg before them and nothing behind"
+    )]
+    NotAChunk {
+        /// What stands there: a box, or how the bytes end.
+        found: String,
+        /// What should.
+        expected: &'static str,
+    },
     /// The stream was refused before.
     #[error("the stream was refused before")]
     Over,

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use millrace_media::{Time, Timescale};
-use mp4_atom::{Prft, ReferenceTime};
+use millrace_media::{Media, Time, Timescale};
+use mp4_atom::{Emsg, EmsgTimestamp, Prft, ReferenceTime};
 
 use super::ReadError;
-use crate::boxes::{BoxRef, u32_at, u64_at};
-use crate::fourcc;
+use crate::boxes::{BoxRef, Boxes, u32_at, u64_at};
+use crate::fourcc::{self, FourCC};
 use crate::ntp;
+use crate::write::Event;
 
 /// A box that goes before a `moof`.
 #[derive(Clone, Debug)]
@@ -91,4 +92,47 @@ impl Before {
         }
         Some(bytes.freeze())
     }
+}
+
+/// The events before media, in their order, on the broadcast's timeline. The time of an `emsg` of version 0 counts from the presentation
+/// time of the media. An event that does not decode, or has no time, is passed over. Messages share the head's buffer, so that the whole
+/// takes little more memory than the head.
+pub fn events(media: &Media) -> Vec<Event> {
+    Boxes::new(&media.head, 0, FourCC::new(b"file"))
+        .map_while(Result::ok)
+        .take_while(|found| found.kind != fourcc::MOOF)
+        .filter(|found| found.kind == fourcc::EMSG)
+        .filter_map(|found| read_event(media, &found))
+        .collect()
+}
+
+pub(crate) fn read_event(media: &Media, found: &BoxRef<'_>) -> Option<Event> {
+    let emsg: Emsg = found.decode().ok()?;
+    let scale = Timescale::new(emsg.timescale)?;
+    let presentation_time = match emsg.presentation_time {
+        EmsgTimestamp::Absolute(ticks) => Time::new(i64::try_from(ticks).ok()?, scale),
+        EmsgTimestamp::Relative(ticks) => media.presentation_time.rescale(scale) + Time::new(ticks.into(), scale),
+    };
+    let end = found.start + found.whole.len();
+    Some(Event {
+        scheme: emsg.scheme_id_uri,
+        value: emsg.value,
+        presentation_time,
+        // All ones where it is not known.
+        duration: (emsg.event_duration != u32::MAX).then(|| Time::new(emsg.event_duration.into(), scale)),
+        id: emsg.id,
+        data: media.head.slice(end.checked_sub(emsg.message_data.len())?..end),
+    })
+}
+
+/// The scheme of an `emsg`, out of its body: the first text in version 0, the one behind the fixed fields in version 1.
+pub(crate) fn scheme(body: &[u8]) -> Option<&[u8]> {
+    const FIXED: usize = 20;
+    let at = match body.first()? {
+        0 => 4,
+        1 => 4 + FIXED,
+        _ => return None,
+    };
+    let rest = body.get(at..)?;
+    rest.iter().position(|byte| *byte == 0).map(|end| &rest[..end])
 }

@@ -62,7 +62,7 @@ impl InitSettings {
     /// # Errors
     /// Where a value does not fit its field.
     pub fn init_segment(&self) -> Result<Bytes, WriteError> {
-        if let Format::Video { width, height, .. } = self.format
+        if let Some((width, height)) = self.format.size()
             && (width > 0xffff || height > 0xffff)
         {
             return Err(WriteError::PictureSize { width, height });
@@ -107,6 +107,9 @@ impl InitSettings {
             let (handler, name) = match self.format {
                 Format::Video { .. } => (b"vide", "Video"),
                 Format::Audio { .. } => (b"soun", "Sound"),
+                Format::Text if matches!(self.config, CodecConfig::Ttml(_)) => (b"subt", "Text"),
+                Format::Text => (b"text", "Text"),
+                Format::Image { .. } => (b"pict", "Images"),
                 Format::Data => (b"meta", "Data"),
             };
             Hdlr { handler: FourCC::new(handler), name: name.to_owned() }.encode(out)?;
@@ -116,9 +119,10 @@ impl InitSettings {
 
     fn minf(&self, out: &mut Vec<u8>) -> mp4_atom::Result<()> {
         match self.format {
-            Format::Video { .. } => Vmhd::default().encode(out)?,
+            Format::Video { .. } | Format::Image { .. } => Vmhd::default().encode(out)?,
             Format::Audio { .. } => Smhd::default().encode(out)?,
-            Format::Data => mp4_atom::Nmhd::default().encode(out)?,
+            Format::Text if matches!(self.config, CodecConfig::Ttml(_)) => mp4_atom::Sthd::default().encode(out)?,
+            Format::Text | Format::Data => mp4_atom::Nmhd::default().encode(out)?,
         }
         let here = DrefEntry::Url(Url { location: String::new() });
         Dinf { dref: Dref { entries: vec![here] } }.encode(out)?;
@@ -137,21 +141,32 @@ impl InitSettings {
     }
 
     fn sample_entry(&self, out: &mut Vec<u8>) -> mp4_atom::Result<()> {
-        let (entry, config) = match self.config {
-            CodecConfig::Avc(_) => (b"avc1", fourcc::AVCC),
-            CodecConfig::Hevc(_) => (b"hvc1", fourcc::HVCC),
-            CodecConfig::Av1(_) => (b"av01", fourcc::AV1C),
-            CodecConfig::Aac(_) => (b"mp4a", fourcc::ESDS),
-            CodecConfig::Opus(_) => (b"Opus", fourcc::DOPS),
+        let boxed = |out: &mut Vec<u8>, kind, record: &Bytes| {
+            out.encode_atom(kind, |out| {
+                out.append_slice(record);
+                Ok(())
+            })
+        };
+        let entry = match self.config {
+            CodecConfig::Avc(_) => b"avc1",
+            CodecConfig::Hevc(_) => b"hvc1",
+            CodecConfig::Av1(_) => b"av01",
+            CodecConfig::Aac(_) => b"mp4a",
+            CodecConfig::Opus(_) => b"Opus",
+            CodecConfig::WebVtt(_) => b"wvtt",
+            CodecConfig::Ttml(_) => b"stpp",
         };
         out.encode_atom(FourCC::new(entry), |out| {
             self.fields(out)?;
             match &self.config {
+                CodecConfig::Avc(record) => boxed(out, fourcc::AVCC, record)?,
+                CodecConfig::Hevc(record) => boxed(out, fourcc::HVCC, record)?,
+                CodecConfig::Av1(record) => boxed(out, fourcc::AV1C, record)?,
                 CodecConfig::Aac(record) => self.esds(record).encode(out)?,
-                other => out.encode_atom(config, |out| {
-                    out.append_slice(other.record());
-                    Ok(())
-                })?,
+                CodecConfig::Opus(record) => boxed(out, fourcc::DOPS, record)?,
+                CodecConfig::WebVtt(record) => boxed(out, fourcc::VTTC, record)?,
+                // Fields of the entry, and no box.
+                CodecConfig::Ttml(record) => out.append_slice(record),
             }
             let btrt = |bitrate| Btrt { buffer_size_db: 0, max_bitrate: bitrate, avg_bitrate: bitrate };
             self.bitrate.map(btrt).encode(out)
@@ -168,7 +183,11 @@ impl InitSettings {
                 sample_rate: FixedPoint::from(u16::try_from(sample_rate).unwrap_or(0)),
             }
             .encode(out),
-            Format::Video { .. } | Format::Data => {
+            Format::Text => {
+                [0u8; 6].encode(out)?; // reserved
+                1u16.encode(out) // data_reference_index
+            }
+            Format::Video { .. } | Format::Image { .. } | Format::Data => {
                 let (width, height) = self.size();
                 Visual { data_reference_index: 1, width, height, ..Visual::default() }.encode(out)
             }

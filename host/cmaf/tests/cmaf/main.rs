@@ -1,5 +1,6 @@
 //! CMAF as real encoders write it, and as nobody should.
 
+mod editing;
 mod ffmpeg;
 mod handmade;
 mod hostile;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millrace_cmaf::write::{ChunkWriter, Event, InitSettings, Packet, WriteError, emsg, prft, styp};
-use millrace_cmaf::{CodecConfig, Item, Limits, Reader, describe};
+use millrace_cmaf::{CodecConfig, Header, Item, Limits, Reader, Track, describe};
 use millrace_media::fragment::Marks;
-use millrace_media::track::Format;
+use millrace_media::track::{Format, Kind};
 use millrace_media::{Media, Time, Timescale};
 
 use crate::ffmpeg::{decoded, picture, probe, read, seen, served, streams};
@@ -161,4 +161,47 @@ fn segments_begin_with_their_type_and_say_when_they_were_captured() {
     let parts = [prft(1, captured, decode_time).unwrap(), emsg(&moved).unwrap(), media.head];
     assert_eq!(placed.head, parts.concat());
     assert_eq!(placed.captured_at, Some(captured));
+}
+
+#[test]
+fn text_and_images_have_headers_that_say_so() {
+    let settings = |format, config| InitSettings {
+        track_id: 1,
+        timescale: Timescale::MILLIS,
+        format,
+        config,
+        language: Some("de".to_owned()),
+        bitrate: None,
+    };
+    let vtt = CodecConfig::WebVtt(Bytes::from_static(b"WEBVTT"));
+    let ttml = CodecConfig::Ttml(Bytes::from_static(b"http://www.w3.org/ns/ttml\0\0\0"));
+    for (config, codec, handler) in [(vtt.clone(), "wvtt", b"text"), (ttml, "stpp", b"subt")] {
+        let track = settings(Format::Text, config.clone()).track().unwrap();
+        assert_eq!(
+            (track.info.codec.as_str(), track.info.format, track.info.kind()),
+            (codec, Format::Text, Kind::Text)
+        );
+        assert_eq!((&track.config, track.info.language.as_deref()), (&config, Some("de")));
+        assert!(track.info.init.windows(4).any(|window| window == handler), "{codec}");
+    }
+    let avc = CodecConfig::Avc(Bytes::from_static(&[1, 0x64, 0, 0x1f, 0xff, 0xe0, 0]));
+    let image = Format::Image { width: 320, height: 180 };
+    let track = settings(image, avc).track().unwrap();
+    assert_eq!(
+        (track.info.format, track.info.kind(), track.info.format.size()),
+        (image, Kind::Image, Some((320, 180)))
+    );
+
+    // A broken configuration of text leaves the text out, and not the whole source.
+    let init = settings(Format::Text, vtt).init_segment().unwrap();
+    let at = init.windows(4).position(|window| window == b"vttC").unwrap();
+    for broken in [b"vttX", b"\xff\xff\xff\xff"] {
+        let mut init = init.to_vec();
+        init[at - if broken[0] == 0xff { 4 } else { 0 }..][..4].copy_from_slice(broken);
+        let header = Header::read(&init, &Limits::default()).unwrap();
+        assert!(
+            matches!(&header.tracks()[0], Track::Unsupported { reason, .. } if reason.contains("vttC")),
+            "{header:?}"
+        );
+    }
 }

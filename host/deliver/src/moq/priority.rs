@@ -11,7 +11,7 @@ pub(super) const CATALOG: u8 = PRIORITY.catalog;
 pub(super) const fn of(kind: Kind) -> u8 {
     match kind {
         Kind::Video => PRIORITY.video,
-        Kind::Audio | Kind::Data => PRIORITY.audio,
+        Kind::Audio | Kind::Text | Kind::Image | Kind::Data => PRIORITY.audio,
     }
 }
 

@@ -14,16 +14,22 @@ pub enum Kind {
     Video,
     /// Sound.
     Audio,
+    /// Captions and subtitles.
+    Text,
+    /// Still images that follow each other, thumbnails for example.
+    Image,
     /// Timed metadata.
     Data,
 }
 
 impl Kind {
-    /// `video`, `audio` or `data`.
+    /// `video`, `audio`, `text`, `image` or `data`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Video => "video",
             Self::Audio => "audio",
+            Self::Text => "text",
+            Self::Image => "image",
             Self::Data => "data",
         }
     }
@@ -48,6 +54,15 @@ pub enum Format {
         /// How many channels.
         channels: u16,
     },
+    /// Captions and subtitles.
+    Text,
+    /// Still images of `width` by `height` pixels, as coded.
+    Image {
+        /// In pixels.
+        width: u32,
+        /// In pixels.
+        height: u32,
+    },
     /// Timed metadata.
     Data,
 }
@@ -58,14 +73,16 @@ impl Format {
         match self {
             Self::Video { .. } => Kind::Video,
             Self::Audio { .. } => Kind::Audio,
+            Self::Text => Kind::Text,
+            Self::Image { .. } => Kind::Image,
             Self::Data => Kind::Data,
         }
     }
 
-    /// Width and height in pixels, of video.
+    /// Width and height in pixels, of video and images.
     pub const fn size(&self) -> Option<(u32, u32)> {
         match self {
-            Self::Video { width, height, .. } => Some((*width, *height)),
+            Self::Video { width, height, .. } | Self::Image { width, height } => Some((*width, *height)),
             _ => None,
         }
     }

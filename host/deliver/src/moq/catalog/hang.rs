@@ -23,7 +23,7 @@ pub(super) fn write(tracks: &[Listed]) -> Result<Bytes, WriteError> {
         match track.part.info.format {
             Format::Video { .. } => drop(catalog.video.renditions.insert(name, video(track))),
             Format::Audio { .. } => drop(catalog.audio.renditions.insert(name, audio(track))),
-            Format::Data => {}
+            Format::Text | Format::Image { .. } | Format::Data => {}
         }
     }
     Ok(catalog.to_vec()?.into())

@@ -51,7 +51,7 @@ fn track(listed: &Listed, alternatives: u32) -> Track {
             track.channel_config = Some(channels.to_string());
             track.max_grp_sap_starting_type = Some(SOUND_SAP);
         }
-        Format::Data => {}
+        Format::Text | Format::Image { .. } | Format::Data => {}
     }
     track
 }

@@ -52,7 +52,7 @@ fn track(listed: &Listed) -> Value {
             selection["samplerate"] = sample_rate.into();
             selection["channelConfig"] = channels.to_string().into();
         }
-        Format::Data => {}
+        Format::Text | Format::Image { .. } | Format::Data => {}
     }
     if let Some(bitrate) = listed.bitrate.and_then(|bitrate| u32::try_from(bitrate).ok()) {
         selection["bitrate"] = bitrate.into();

@@ -1,16 +1,16 @@
 //! What the contract offers, used as it is meant to be.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
+use std::time::Duration;
 
-use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use millrace_media::Fragment;
+use millrace_media::track::Role;
 use millrace_transcode::Runner;
 use millrace_transcode::factory::Factory;
 
-use crate::host::{Observed, engine, ladder, load, misbehave, read, rendition, shipped, until};
-use crate::source::{Source, bus};
+use crate::host::{Observed, engine, ladder, load, misbehave, read, rendition, shipped, stats, until};
+use crate::logs::logged;
+use crate::source::{GROUP, Source, bus};
 
 /// What `misbehave` makes of twelve fragments when it is told to do this, which must not be a fault; with the source's.
 async fn made(what: &str) -> (Vec<Fragment>, Vec<Fragment>) {
@@ -60,6 +60,7 @@ async fn what_a_plugin_writes_itself_has_the_times_it_gave() {
         assert_eq!(original.payload.contiguous(0, 5_000), copy.payload.contiguous(0, 5_000));
         assert_eq!((original.decode_time, original.marks), (copy.decode_time, copy.marks));
         assert_eq!(original.place().group, copy.place().group);
+        assert_eq!(copy.captured_at, Some(Duration::from_secs(1)));
     }
 }
 
@@ -101,51 +102,8 @@ async fn every_rendition_gets_sound_of_its_own() {
     runner.shutdown().await;
 }
 
-/// Keeps the numbers by their names and labels.
-#[derive(Default)]
-struct Numbers(Mutex<HashMap<String, Arc<AtomicU64>>>);
-
-impl Numbers {
-    fn number(&self, key: &Key) -> Arc<AtomicU64> {
-        let labels: Vec<_> = key.labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
-        let name = format!("{}{{{}}}", key.name(), labels.join(","));
-        self.0.lock().unwrap().entry(name).or_default().clone()
-    }
-
-    fn read(&self, name: &str) -> Option<u64> {
-        self.0.lock().unwrap().get(name).map(|number| number.load(Ordering::Relaxed))
-    }
-}
-
-struct Shared(Arc<Numbers>);
-
-impl Recorder for Shared {
-    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
-    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        Counter::from_arc(self.0.number(key))
-    }
-    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::from_arc(self.0.number(key))
-    }
-    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
-        Histogram::noop()
-    }
-}
-
-fn numbers() -> &'static Numbers {
-    static NUMBERS: OnceLock<Arc<Numbers>> = OnceLock::new();
-    NUMBERS.get_or_init(|| {
-        let numbers = Arc::new(Numbers::default());
-        metrics::set_global_recorder(Shared(numbers.clone())).unwrap();
-        numbers
-    })
-}
-
 #[tokio::test]
-async fn a_plugins_metrics_are_added_up_and_its_gauges_leave_with_it() {
-    let numbers = numbers();
+async fn a_plugins_metrics_are_labelled_and_leave_with_what_they_are_labelled_with() {
     let plugins = engine();
     let counting = Observed::new(load(&plugins, misbehave("count")).await.unwrap());
     let bus = bus();
@@ -153,13 +111,141 @@ async fn a_plugins_metrics_are_added_up_and_its_gauges_leave_with_it() {
     let mut source = Source::of_size(&bus, 5_000);
     source.write(12);
     read(&source.broadcast(), "video-count", 12).await;
-    let gauge = || numbers.read("millrace_plugin_value{plugin=count,name=size}").map(f64::from_bits);
-    let instances = || numbers.read("millrace_plugin_instances{plugin=count}").map(f64::from_bits);
-    assert_eq!(numbers.read("millrace_plugin_count_total{plugin=count,name=fragments}"), Some(12));
-    assert_eq!((gauge(), instances()), (Some(5_000.0), Some(1.0)));
+    let metrics = plugins.metrics();
+    let of = |name: &str, more: &str| format!("millrace_plugin_metric_count_{name}{{plugin=\"count\"{more}}}");
+    for line in [
+        format!("{} 12", of("fragments_total", ",broadcast=\"live/test\",track=\"video\"")),
+        format!("{} 5000", of("size", ",broadcast=\"live/test\"")),
+        format!("{} 12", of("bytes_bucket", ",le=\"10000\"")),
+        format!("{} 0", of("bytes_bucket", ",le=\"1000\"")),
+        format!("{} 60000", of("bytes_sum", "")),
+        "millrace_plugin_alarms{plugin=\"count\",alarm=\"counting\",broadcast=\"live/test\",track=\"video\"} 1".into(),
+    ] {
+        assert!(metrics.lines().any(|known| known == line), "{line}\n{metrics}");
+    }
+    let alarms = plugins.alarms();
+    assert_eq!((alarms.len(), alarms[0].text.as_str()), (1, "it counts"));
     source.finish();
-    until("the instance has ended", || instances() == Some(0.0)).await;
-    assert_eq!(gauge(), Some(0.0));
+    until("what is labelled with the broadcast has gone", || !plugins.metrics().contains("live/test")).await;
+    assert_eq!(plugins.alarms(), []);
+    // What is not labelled stays as long as the plugin.
+    assert!(plugins.metrics().contains(&of("bytes_count", "")));
     assert_eq!(counting.faults(), []);
     runner.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_a_plugin_saves_outlives_its_instance() {
+    let plugins = engine();
+    let bus = bus();
+    let factory = load(&plugins, misbehave("remember")).await.unwrap();
+    let runner = Runner::start(&bus, vec![factory], vec![]);
+    let mut source = Source::of_size(&bus, 1000);
+    // It traps on the third fragment of each instance.
+    source.write(2 * GROUP as usize + 1);
+    for seen in ["seen-1-1", "seen-2-2", "seen-3-3"] {
+        until(seen, || source.broadcast().track(seen).is_some()).await;
+    }
+    source.finish();
+    until("it has ended", || bus.broadcasts().iter().all(|broadcast| broadcast.tracks().iter().all(|t| t.is_ended()))).await;
+    // Another broadcast has an instance of its own, and the same plugin.
+    let mut source = Source::named(&bus, "live/other", 1000);
+    source.write(1);
+    until("another broadcast", || source.broadcast().track("seen-1-4").is_some()).await;
+    runner.shutdown().await;
+}
+
+#[tokio::test]
+async fn one_instance_works_on_all_tracks_of_a_broadcast() {
+    let plugins = engine();
+    let bus = bus();
+    let plugin = Observed::new(load(&plugins, misbehave("broadcast")).await.unwrap());
+    let runner = Runner::start(&bus, vec![plugin.clone()], vec![]);
+    let mut source = Source::of_size(&bus, 1000);
+    let mut audio = source.beside("audio");
+    let (video, sound) = (source.write(12), audio.write(12));
+    for (name, written) in [("video-broadcast", video), ("audio-broadcast", sound)] {
+        let made = read(&source.broadcast(), name, 12).await;
+        assert!(made.iter().zip(&written).all(|(copy, original)| same_bytes_in_memory(copy, original)), "{name}");
+    }
+    let keys: Vec<_> = runner.stats().into_iter().map(|(key, _)| key).collect();
+    assert_eq!(keys.len(), 1);
+    assert_eq!(keys[0].track, None);
+    // A track that ends leaves the other alone.
+    let broadcast = source.broadcast();
+    audio.end();
+    source.write(12);
+    read(&broadcast, "video-broadcast", 24).await;
+    source.finish();
+    until("its tracks end", || broadcast.track("video-broadcast").is_none_or(|track| track.is_ended())).await;
+    until("the transcoder ends", || plugins.metrics().is_empty() && runner.stats().is_empty() || broadcast.tracks().iter().all(|t| t.is_ended())).await;
+    assert_eq!(plugin.faults(), []);
+    runner.shutdown().await;
+}
+
+#[tokio::test]
+async fn edited_fragments_are_what_was_asked_for() {
+    let (written, made) = made("insert").await;
+    for (original, copy) in written.iter().zip(&made) {
+        let whole = copy.payload.contiguous(0, copy.payload.len()).unwrap();
+        assert_eq!(&whole[..16], &[&[7; 4][..], b"inserted", &[7; 4]].concat());
+        assert_eq!(copy.samples.iter().next().unwrap().size, 5_008);
+        assert_eq!(copy.decode_time, original.decode_time);
+    }
+    let (_, made) = self::made("replace").await;
+    assert!(made.iter().all(|copy| copy.payload.contiguous(0, 5).as_deref() == Some(b"other")));
+    let (written, made) = self::made("no-event").await;
+    for (original, copy) in written.iter().zip(&made) {
+        assert!(same_bytes_in_memory(original, copy));
+        assert_eq!(original.head, copy.head);
+    }
+}
+
+#[tokio::test]
+async fn a_chunk_of_the_plugins_own_is_written_as_it_is() {
+    let (written, made) = made("write-chunk").await;
+    for (original, copy) in written.iter().zip(&made) {
+        assert_eq!(original.payload.contiguous(0, 5_000), copy.payload.contiguous(0, 5_000));
+        assert_eq!((original.decode_time, original.duration), (copy.decode_time, copy.duration));
+        assert_eq!((original.marks.keyframe, original.place().group), (copy.marks.keyframe, copy.place().group));
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_says_how_its_track_is_listed() {
+    let plugins = engine();
+    let bus = bus();
+    let plugin = Observed::new(load(&plugins, misbehave("listed")).await.unwrap());
+    let runner = Runner::start(&bus, vec![plugin.clone()], vec![]);
+    let mut source = Source::of_size(&bus, 1000);
+    source.write(12);
+    read(&source.broadcast(), "video-listed", 12).await;
+    let listing = source.broadcast().track("video-listed").unwrap().listing().as_ref().clone();
+    assert_eq!((listing.role, listing.language.as_deref()), (Some(Role::Alternate), Some("de-AT")));
+    assert_eq!((listing.listed, listing.replaces.as_ref().map(|name| name.as_str())), (false, Some("video")));
+    assert_eq!(plugin.faults(), []);
+    runner.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_plugin_is_told_what_a_track_is() {
+    crate::logs::keep();
+    let plugins = engine();
+    let bus = bus();
+    let runner = Runner::start(&bus, vec![load(&plugins, misbehave("describe-track")).await.unwrap()], vec![]);
+    let mut source = Source::pictures(&bus);
+    source.write(1);
+    let line = logged("describe-track", "video avc1.").await;
+    assert!(line.contains("90000 Some(\"320x180\") Some(\"320x180\") Some((30, 1)) None None"), "{line}");
+    source.finish();
+    logged("describe-track", "a track is over: ended").await;
+    logged("describe-track", "stopped: ended").await;
+    runner.shutdown().await;
+    let runner = Runner::start(&bus, vec![load(&plugins, misbehave("bitrate")).await.unwrap()], vec![]);
+    let mut source = Source::named(&bus, "live/other", 1000);
+    source.write(41);
+    read(&source.broadcast(), "video-bitrate", 41).await;
+    assert_eq!(stats(&runner, "bitrate").fragment_faults, 0);
+    runner.shutdown().await;
+    logged("bitrate", "stopped: shutdown").await;
 }

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-/// The component of the plugin of this name: `misbehave` of the tests, or one of those in `plugins/`.
+/// The component of the plugin of this name: `misbehave` of the tests, or one of those in `plugins/`. Built for WASI where the name ends with
+/// `-wasip2`.
 pub(crate) fn component(name: &str) -> Vec<u8> {
     static BUILT: Mutex<Option<HashMap<String, Vec<u8>>>> = Mutex::new(None);
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
@@ -15,13 +16,21 @@ pub(crate) fn component(name: &str) -> Vec<u8> {
 fn build(name: &str) -> Vec<u8> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let plugins = here.join("../../plugins");
+    let (name, target) = match name.strip_suffix("-wasip2") {
+        Some(name) => (name, "wasm32-wasip2"),
+        None => (name, "wasm32-unknown-unknown"),
+    };
     let guest = if name == "misbehave" { here.join("tests/guests/misbehave") } else { plugins.join(name) };
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let target = scratch.with_file_name("guests");
-    run(cargo("build", &guest, &target).args(["--release", "--target", "wasm32-unknown-unknown"]));
-    let module = target.join("wasm32-unknown-unknown/release").join(format!("{}.wasm", name.replace('-', "_")));
+    let directory = scratch.with_file_name("guests");
+    run(cargo("build", &guest, &directory).args(["--release", "--target", target]));
+    let built = directory.join(target).join("release").join(format!("{}.wasm", name.replace('-', "_")));
+    // The linker of WASI's target makes a component by itself.
+    if target == "wasm32-wasip2" {
+        return std::fs::read(built).unwrap();
+    }
     let component: PathBuf = scratch.join(format!("{name}.wasm"));
-    run(cargo("run", &plugins.join("componentize"), &target).arg("--").args([&module, &component]));
+    run(cargo("run", &plugins.join("componentize"), &directory).arg("--").args([&built, &component]));
     std::fs::read(component).unwrap()
 }
 

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use millrace_codec::{VideoCodec, VideoSettings};
-use millrace_media::calendar::Group;
 use millrace_media::track::{Event, Kind, Start};
 use millrace_media::{Broadcast, Fragment};
 use millrace_plugin::{EngineSettings, LoadError, PluginFactory, PluginSettings, Plugins};
-use millrace_transcode::factory::{Breaker, Context, Factory, Fault, Scope, Transcoder};
+use millrace_transcode::factory::{
+    Breaker, Context, Decision, Factory, Fault, Gap, Scope, SourceTrack, Stop, Taken, TrackEnd, Transcoder,
+};
 use millrace_transcode::stats::Stats;
 use millrace_transcode::{Ladder, Rendition, Runner, Sound};
 
@@ -29,6 +30,11 @@ pub(crate) fn misbehave(what: &str) -> PluginSettings {
 
 pub(crate) async fn load(plugins: &Plugins, settings: PluginSettings) -> Result<Arc<PluginFactory>, LoadError> {
     plugins.load_bytes(settings, component("misbehave")).await
+}
+
+/// `misbehave` built for WASI.
+pub(crate) async fn load_wasi(plugins: &Plugins, settings: PluginSettings) -> Arc<PluginFactory> {
+    plugins.load_bytes(settings, component("misbehave-wasip2")).await.unwrap()
 }
 
 pub(crate) async fn shipped(plugins: &Plugins, name: &str) -> Arc<PluginFactory> {
@@ -89,23 +95,28 @@ impl Factory for Observed {
     fn breaker(&self) -> Breaker {
         self.factory.breaker()
     }
-    async fn start(&self, context: Context) -> Result<Option<Box<dyn Transcoder>>, Fault> {
-        let started = note(&self.faults, self.factory.start(context).await)?;
-        let faults = self.faults.clone();
-        Ok(started.map(|transcoder| Box::new(ObservedTranscoder { transcoder, faults }) as Box<dyn Transcoder>))
+    async fn start(&self, context: Context) -> Result<Box<dyn Transcoder>, Fault> {
+        let transcoder = note(&self.faults, self.factory.start(context).await)?;
+        Ok(Box::new(ObservedTranscoder { transcoder, faults: self.faults.clone() }))
     }
 }
 
 #[async_trait]
 impl Transcoder for ObservedTranscoder {
-    async fn fragment(&mut self, fragment: &Fragment) -> Result<(), Fault> {
-        note(&self.faults, self.transcoder.fragment(fragment).await)
+    async fn track(&mut self, track: &SourceTrack) -> Result<Decision, Fault> {
+        note(&self.faults, self.transcoder.track(track).await)
     }
-    async fn gap(&mut self, next: Group, skipped: u64) -> Result<(), Fault> {
-        note(&self.faults, self.transcoder.gap(next, skipped).await)
+    async fn fragment(&mut self, track: u32, fragment: &Fragment) -> Result<Taken, Fault> {
+        note(&self.faults, self.transcoder.fragment(track, fragment).await)
     }
-    async fn stop(&mut self) -> Result<(), Fault> {
-        note(&self.faults, self.transcoder.stop().await)
+    async fn gap(&mut self, gap: Gap) -> Result<(), Fault> {
+        note(&self.faults, self.transcoder.gap(gap).await)
+    }
+    async fn track_end(&mut self, track: u32, why: TrackEnd) -> Result<(), Fault> {
+        note(&self.faults, self.transcoder.track_end(track, why).await)
+    }
+    async fn stop(&mut self, why: Stop) -> Result<(), Fault> {
+        note(&self.faults, self.transcoder.stop(why).await)
     }
 }
 

@@ -3,7 +3,7 @@
 use millrace_media::track::Format;
 use millrace_transcode::Runner;
 
-use crate::host::{Observed, engine, ladder, load, misbehave, read, rendition, shipped, until};
+use crate::host::{Observed, engine, ladder, load, misbehave, read, rendition, shipped, stats, until};
 use crate::source::{GROUP, Source, bus};
 
 #[tokio::test]
@@ -47,6 +47,26 @@ async fn an_instance_that_follows_a_fault_finds_its_encoder() {
     let of_group = |index: usize| rung.iter().filter(|fragment| fragment.place().group == groups[index]).count();
     assert_eq!([of_group(0), of_group(2)], [GROUP as usize; 2]);
     // One track, one header: nobody who plays it has to begin again.
+    assert!(rung.iter().all(|fragment| fragment.info() == rung[0].info()));
+    runner.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_encoder_takes_other_settings_with_the_next_group_and_is_the_same_track() {
+    let plugins = engine();
+    let bus = bus();
+    let encode = Observed::new(load(&plugins, misbehave("encode-reconfigured")).await.unwrap());
+    let runner = Runner::start(&bus, vec![encode.clone()], ladder([rendition("90p", 160, 90)]));
+    let mut source = Source::pictures(&bus);
+    let broadcast = source.broadcast();
+    let written = source.write(28);
+    // What has been encoded by the last fragment is looked at by the plugin.
+    read(&broadcast, "90p", 20).await;
+    let all = written.len() + source.write(2).len();
+    until("all are given", || stats(&runner, "encode-reconfigured").fragments == all as u64).await;
+    source.finish();
+    let rung = read(&broadcast, "90p", usize::MAX).await;
+    assert_eq!((rung.len(), encode.faults()), (all, vec![]));
     assert!(rung.iter().all(|fragment| fragment.info() == rung[0].info()));
     runner.shutdown().await;
 }

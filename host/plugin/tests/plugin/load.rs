@@ -76,8 +76,7 @@ async fn a_component_of_another_world() {
     let error = refusal(&engine(), EMPTY).await;
     assert!(
         error.ends_with(
-            "is not of the world `transcoder-plugin`: it does not export `millrace:plugin/transcoder@0.1.0` \
-             (it exports nothing)"
+            "is no plugin: it does not export `millrace:plugin/about@0.2.0` (it exports nothing)"
         ),
         "{error}"
     );
@@ -86,10 +85,14 @@ async fn a_component_of_another_world() {
 #[tokio::test]
 async fn a_component_that_asks_for_what_the_host_lacks() {
     let plugins = engine();
-    for name in ["wasi:filesystem/preopens@0.2.0", "millrace:plugin/media@0.9.0"] {
+    for name in ["wasi:nn/tensor@0.2.0", "wasi:io/poll@0.3.0", "millrace:plugin/store@0.2.0"] {
         let error = refusal(&plugins, &importing(name)).await;
         assert!(error.ends_with(&format!("asks for `{name}`, which this host does not give to plugins")), "{error}");
     }
+    let error = refusal(&plugins, &importing("millrace:plugin/media@0.2.1")).await;
+    assert!(error.contains("asks for `millrace:plugin/media@0.2.1`, which is newer than the contract of this host"), "{error}");
+    let error = refusal(&plugins, &importing("millrace:plugin/media@0.1.0")).await;
+    assert!(error.contains("which is older than the contract of this host"), "{error}");
 }
 
 #[tokio::test]
@@ -115,14 +118,15 @@ async fn a_plugin_that_cannot_describe_itself() {
     assert!(trapped.contains("`describe` trapped: wasm `unreachable` instruction executed"), "{trapped}");
     let limits = Limits { call_time: Duration::from_millis(20), ..Limits::default() };
     let looped = fault(&plugins, PluginSettings { limits, ..misbehave("loop-at-describe") }).await.to_string();
-    assert!(looped.contains("`describe` took more than its limit of 20 ms of CPU time"), "{looped}");
+    assert!(looped.contains("`describe` took more than its limit of 20 ms of processor time"), "{looped}");
     let limits = Limits { call_time: Duration::from_secs(10), ..Limits::default() };
     let grown = fault(&plugins, PluginSettings { limits, ..misbehave("allocate-at-describe") }).await.to_string();
     assert!(grown.contains("bytes of memory where its limit is 67108864"), "{grown}");
-    let named = fault(&plugins, misbehave("bad-name")).await.to_string();
-    assert!(named.contains("invalid name \"no name\""), "{named}");
-    let early = fault(&plugins, misbehave("open-at-describe")).await.to_string();
-    assert!(early.contains("there is no track while the plugin describes itself"), "{early}");
+    let silent = fault(&plugins, misbehave("say-nothing")).await.to_string();
+    assert!(silent.contains("does not say which kinds of track it wants"), "{silent}");
+    let early = fault(&plugins, misbehave("state-at-describe")).await.to_string();
+    assert!(early.contains("there is no broadcast while the plugin describes itself"), "{early}");
+    load(&plugins, misbehave("bad-description")).await.unwrap();
 }
 
 #[tokio::test]
@@ -136,12 +140,13 @@ async fn a_plugin_that_needs_more_memory_than_it_is_allowed() {
 async fn the_plugins_we_ship_describe_themselves() {
     let plugins = engine();
     for (name, scope, kinds) in [
-        ("passthrough", Scope::PerTrack, &[Kind::Video, Kind::Audio, Kind::Data][..]),
-        ("audio-passthrough", Scope::PerRendition, &[Kind::Audio]),
-        ("ladder", Scope::PerRendition, &[Kind::Video, Kind::Audio]),
+        ("passthrough", Scope::Track, &[Kind::Video, Kind::Audio, Kind::Text, Kind::Image, Kind::Data][..]),
+        ("audio-passthrough", Scope::Rendition, &[Kind::Audio]),
+        ("ladder", Scope::Rendition, &[Kind::Video, Kind::Audio]),
     ] {
         let plugin = shipped(&plugins, name).await;
-        assert_eq!((plugin.descriptor().name.as_str(), plugin.scope(), plugin.kinds()), (name, scope, kinds));
+        assert_eq!((plugin.name(), plugin.scope(), plugin.kinds()), (name, scope, kinds));
+        assert!(!plugin.descriptor().summary.is_empty());
     }
 }
 
@@ -152,4 +157,15 @@ async fn compiled_plugins_are_kept_from_one_start_to_the_next() {
     let settings = EngineSettings { cache: Some(cache.path().into()), max_instances: 4, ..EngineSettings::default() };
     shipped(&Plugins::new(settings).unwrap(), "passthrough").await;
     assert!(std::fs::read_dir(cache.path()).unwrap().next().is_some());
+}
+
+#[tokio::test]
+async fn two_plugins_that_are_one_in_metrics_are_not_both_loaded() {
+    let plugins = engine();
+    let settings = |name| PluginSettings { settings: serde_json::json!({}), ..PluginSettings::new(name, "misbehave.wasm") };
+    let first = load(&plugins, settings("gop-stats")).await.unwrap();
+    let error = load(&plugins, settings("gop.stats")).await.unwrap_err().to_string();
+    assert!(error.contains("has a name that is the same as that of the plugin `gop-stats` in metrics"), "{error}");
+    drop(first);
+    load(&plugins, settings("gop.stats")).await.unwrap();
 }

@@ -5,6 +5,8 @@ mod guests;
 mod host;
 mod ladder;
 mod load;
+mod logs;
 mod misbehave;
 mod sound;
 mod source;
+mod wasi;

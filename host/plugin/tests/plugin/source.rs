@@ -31,7 +31,7 @@ enum Content {
 
 /// The publisher of `live/test` with one track, a fragment a picture.
 pub(crate) struct Source {
-    publisher: Publisher,
+    publisher: Arc<Publisher>,
     producer: Producer,
     writer: ChunkWriter,
     content: Content,
@@ -51,25 +51,33 @@ impl Source {
     }
 
     fn video(bus: &Bus, content: impl FnOnce(Box<dyn VideoEncoder>) -> Content) -> Self {
-        let settings = VideoSettings { bitrate: Some(500_000), ..VideoSettings::new(VideoCodec::H264, 320, 180) };
-        let mut encoder = open_video_encoder(&settings).unwrap();
-        // The headers are known only after a picture; it is encoded again as the first.
-        encoder.encode(&picture(0), Time::zero(SCALE), true, &mut Vec::new()).unwrap();
-        let config = CodecConfig::Avc(encoder.config().unwrap().record.clone());
-        let format = Format::Video { width: 320, height: 180, frame_rate: Some(30.0) };
+        let (encoder, format, config) = encoder();
         Self::new(bus, "video", format, config, content(encoder))
     }
 
     /// Sound that is none.
     pub(crate) fn sound(bus: &Bus) -> Self {
-        // Version 0, two channels, no pre-skip, 48 kHz, no gain, mapping family 0 (Opus in ISOBMFF, 4.3.2).
-        let config = CodecConfig::Opus(Bytes::from_static(&[0, 2, 0, 0, 0, 0, 0xbb, 0x80, 0, 0, 0]));
-        let format = Format::Audio { sample_rate: 48_000, channels: 2 };
-        Self::new(bus, "audio", format, config, Content::Bytes(vec![7; 200].into()))
+        Self::new(bus, "audio", AUDIO, opus(), Content::Bytes(vec![7; 200].into()))
+    }
+
+    /// Fragments that are no frames, of another broadcast.
+    pub(crate) fn named(bus: &Bus, broadcast: &str, bytes: usize) -> Self {
+        let publisher = Arc::new(bus.publish(&BroadcastName::new(broadcast).unwrap()).unwrap());
+        let (_, format, config) = encoder();
+        Self::on(publisher, "video", format, config, Content::Bytes(vec![7; bytes].into()))
+    }
+
+    /// Another track of the same broadcast: audio that is none.
+    pub(crate) fn beside(&self, name: &str) -> Self {
+        Self::on(self.publisher.clone(), name, AUDIO, opus(), Content::Bytes(vec![7; 200].into()))
     }
 
     fn new(bus: &Bus, name: &str, format: Format, config: CodecConfig, content: Content) -> Self {
-        let publisher = bus.publish(&BroadcastName::new("live/test").unwrap()).unwrap();
+        let publisher = Arc::new(bus.publish(&BroadcastName::new("live/test").unwrap()).unwrap());
+        Self::on(publisher, name, format, config, content)
+    }
+
+    fn on(publisher: Arc<Publisher>, name: &str, format: Format, config: CodecConfig, content: Content) -> Self {
         let offset = publisher.offset(Time::zero(SCALE));
         let init = InitSettings { track_id: 1, timescale: SCALE, format, config, language: None, bitrate: None };
         let producer = publisher.create_track(TrackName::new(name).unwrap(), init.info().unwrap()).unwrap();
@@ -108,8 +116,31 @@ impl Source {
     /// The publisher says that this is the end.
     pub(crate) fn finish(self) {
         drop(self.producer);
-        self.publisher.finish();
+        Arc::into_inner(self.publisher).expect("the only one left").finish();
     }
+
+    /// This track ends, and the others go on.
+    pub(crate) fn end(mut self) {
+        self.producer.end();
+    }
+}
+
+const AUDIO: Format = Format::Audio { sample_rate: 48_000, channels: 2 };
+
+/// Version 0, two channels, no pre-skip, 48 kHz, no gain, mapping family 0 (Opus in ISOBMFF, 4.3.2).
+fn opus() -> CodecConfig {
+    CodecConfig::Opus(Bytes::from_static(&[0, 2, 0, 0, 0, 0, 0xbb, 0x80, 0, 0, 0]))
+}
+
+/// An encoder of 320x180, and what its track is.
+fn encoder() -> (Box<dyn VideoEncoder>, Format, CodecConfig) {
+    let settings = VideoSettings { bitrate: Some(500_000), ..VideoSettings::new(VideoCodec::H264, 320, 180) };
+    let mut encoder = open_video_encoder(&settings).unwrap();
+    // The headers are known only after a picture; it is encoded again as the first.
+    encoder.encode(&picture(0), Time::zero(SCALE), true, &mut Vec::new()).unwrap();
+    let config = CodecConfig::Avc(encoder.config().unwrap().record.clone());
+    let format = Format::Video { width: 320, height: 180, frame_rate: Some(30.0) };
+    (encoder, format, config)
 }
 
 /// A grey picture with a bright column whose place tells the frame.

@@ -248,7 +248,7 @@ impl Inner {
         let provenance = Provenance::Derived {
             factory: key.factory.clone(),
             rendition: key.rendition.clone(),
-            from: track.name().clone(),
+            from: Some(track.name().clone()),
         };
         let outputs = Outputs::new(broadcast.clone(), provenance, counters.clone());
         let clock = self.bus.clock().clone();

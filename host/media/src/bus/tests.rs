@@ -20,7 +20,7 @@ fn track(name: &str) -> TrackName {
 }
 
 fn rung(rendition: &str) -> Provenance {
-    Provenance::Derived { factory: "ladder".into(), rendition: Some(rendition.into()), from: track("video") }
+    Provenance::Derived { factory: "ladder".into(), rendition: Some(rendition.into()), from: Some(track("video")) }
 }
 
 #[test]

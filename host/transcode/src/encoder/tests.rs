@@ -61,7 +61,7 @@ impl Bench {
         let provenance = Provenance::Derived {
             factory: key.factory.clone(),
             rendition: key.rendition.clone(),
-            from: self.source.name().clone(),
+            from: Some(self.source.name().clone()),
         };
         let wiring = Wiring {
             track: self.source.clone(),

@@ -25,7 +25,7 @@ pub(super) fn copy(fragment: &Fragment) -> Option<Media> {
 
 pub(super) fn rung(source: &Source) -> Producer {
     let provenance =
-        Provenance::Derived { factory: "ladder".into(), rendition: Some("480p".into()), from: track("video") };
+        Provenance::Derived { factory: "ladder".into(), rendition: Some("480p".into()), from: Some(track("video")) };
     let mut rung = source.broadcast.derive(track("480p"), provenance).unwrap();
     rung.set_info(video_info(SCALE, "rung header"));
     rung

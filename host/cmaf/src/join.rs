@@ -5,6 +5,7 @@ use millrace_media::{Media, Payload, Sample, Samples};
 use crate::boxes::Boxes;
 use crate::fourcc::{self, FourCC};
 use crate::moof::{self, Draft};
+use crate::reader::ReadError;
 use crate::split::{Head, piece};
 use crate::write::WriteError;
 
@@ -35,17 +36,19 @@ fn write(parts: &[Media]) -> Result<Media, WriteError> {
     let head = Head::read(&first.head)?;
     let mut payload = Payload::default();
     let mut samples = Vec::with_capacity(parts.iter().map(|part| part.samples.len()).sum());
+    let whole: u64 = parts.iter().map(|part| u64::from(part.payload.len())).sum();
     for part in parts {
         let start = payload.len();
         for slice in part.payload.slices() {
             if !payload.push(slice.clone()) {
-                return Err(WriteError::TooLong);
+                return Err(WriteError::PayloadSize { size: whole });
             }
         }
         // A sample lies within its payload, and the whole is not too long.
         samples.extend(part.samples.iter().map(|sample| Sample { offset: start + sample.offset, ..*sample }));
     }
-    let (payload, samples) = crate::gather::gather(&payload, &samples).ok_or(WriteError::TooLong)?;
+    let outside = ReadError::OutsideMdat { track_id: head.track_id };
+    let (payload, samples) = crate::gather::gather(&payload, &samples).ok_or(WriteError::Uneditable(outside))?;
     assemble(&head, first, payload, samples)
 }
 

@@ -35,9 +35,6 @@ pub enum WriteError {
     #[error("a chunk needs at least one packet")]
     Empty,
     /// A chunk of more bytes than an `mdat` with a 32-bit size holds.
-    #[error("a chunk's packets are longer than {limit} bytes together", limit = u32::MAX)]
-    TooLong,
-    /// A chunk of more bytes than an `mdat` with a 32-bit size holds.
     #[error("{size} bytes of media do not fit a chunk: at most {limit}", limit = u32::MAX - 8)]
     PayloadSize {
         /// Of the whole payload, in bytes.

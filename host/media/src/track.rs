@@ -7,6 +7,7 @@
 mod blocks;
 mod consumer;
 mod info;
+mod listing;
 mod producer;
 mod share;
 mod state;
@@ -17,6 +18,7 @@ mod viewers;
 pub(crate) use blocks::Charge;
 pub use consumer::{Consumer, Event, Next, Start};
 pub use info::{Format, Info, Kind, Provenance};
+pub use listing::{Listing, ListingError, Role, UnknownRole};
 pub use producer::{Producer, WriteError};
 pub(crate) use share::Total;
 pub use state::{Stats, Track, Window};

@@ -58,9 +58,11 @@ impl ChunkWriter {
         let (mut payload, mut samples) = (Payload::default(), Vec::new());
         for packet in packets {
             let offset = payload.len();
-            let size = u32::try_from(packet.data.len()).map_err(|_| WriteError::TooLong)?;
+            let whole = u64::from(offset) + packet.data.len() as u64;
+            let too_long = WriteError::PayloadSize { size: whole };
+            let Ok(size) = u32::try_from(packet.data.len()) else { return Err(too_long) };
             if !payload.push(packet.data) {
-                return Err(WriteError::TooLong);
+                return Err(too_long);
             }
             let Packet { duration, composition_offset, marks, .. } = packet;
             samples.push(Sample { offset, size, duration, composition_offset, marks });

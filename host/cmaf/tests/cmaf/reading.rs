@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use bytes::Bytes;
-use millrace_cmaf::{Chunk, CodecConfig, Header, Item, Limits, Note, ReadError, Reader, Track, describe};
+use millrace_cmaf::{Chunk, CodecConfig, Header, Item, Limits, Note, ReadError, Reader, Track, describe, display_size};
 use millrace_hostile::Numbers;
 use millrace_media::track::{Format, Kind};
 use millrace_media::{Media, Time};
@@ -304,4 +304,19 @@ fn what_stands_between_moof_and_mdat_keeps_its_place() {
     let track = header.known().next().unwrap();
     let media = chunks[0].place(Time::zero(track.info.timescale)).unwrap();
     assert_eq!(served(&track.info.init, [&media]), bytes);
+}
+
+#[test]
+fn video_is_shown_as_wide_as_ffmpeg_means_it() {
+    for (size, shape, shown) in [
+        ("720:576", "64/45", (1024, 576)),
+        ("720:480", "8/9", (640, 480)),
+        ("720:480", "32/27", (853, 480)),
+        ("320:180", "1/1", (320, 180)),
+    ] {
+        let bytes = picture(&format!("libx264 -vf scale={size},setsar={shape}"));
+        let (header, _) = read(&bytes).unwrap();
+        let init = &header.known().next().unwrap().info.init;
+        assert_eq!(display_size(init), Some(shown), "{size} with pixels of {shape}");
+    }
 }

@@ -151,7 +151,12 @@ fn ranged(file: &File<'_>, length: u64, request: &HeaderMap, body: impl FnOnce(R
     let mut answer = Response::new(body);
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
-    let content_type = if file.kind == Kind::Audio { "audio/mp4" } else { "video/mp4" };
+    // Text is neither of the two (RFC 4337, 2).
+    let content_type = match file.kind {
+        Kind::Audio => "audio/mp4",
+        Kind::Text => "application/mp4",
+        Kind::Video | Kind::Image | Kind::Data => "video/mp4",
+    };
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(sent));
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));

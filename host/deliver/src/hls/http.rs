@@ -125,8 +125,10 @@ impl Request<'_> {
             let rungs: Vec<_> = feeds.iter().filter_map(rung).collect();
             let target = entry.broadcast.target_duration().map(|target| Duration::from_secs(target.into()));
             let patience = target.unwrap_or(self.hls.longest_segment()) * PATIENCE;
-            let to_come =
-                feeds.iter().filter(|feed| feed.with(|playlist| !playlist.is_ready() && !playlist.is_ended()));
+            let is_to_come = |feed: &&Arc<Feed>| {
+                feed.track.listing().listed && feed.with(|playlist| !playlist.is_ready() && !playlist.is_ended())
+            };
+            let to_come = feeds.iter().filter(is_to_come);
             let until = to_come.map(|feed| feed.since + patience).filter(|until| *until > Instant::now()).max();
             let until = match until {
                 None if !rungs.is_empty() => return Ok(rungs),
@@ -229,7 +231,7 @@ impl Request<'_> {
 
 fn rung(feed: &Arc<Feed>) -> Option<Rung> {
     let measured = feed.with(MediaPlaylist::measure)?;
-    Some(Rung { track: feed.track.name().clone(), provenance: feed.track.provenance().clone(), measured })
+    Some(Rung::new(&feed.track, measured))
 }
 
 /// The delivery directives of a request (rfc8216bis, 6.2.5).

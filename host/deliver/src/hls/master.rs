@@ -1,12 +1,14 @@
 //! Multivariant playlists: the source and its rungs, with their sound.
 
 use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
 
 use millrace_media::TrackName;
-use millrace_media::track::{Format, Kind, Provenance};
+use millrace_media::track::{Format, Kind, Listing, Provenance, Role, Track};
 
 use super::playlist::Measured;
-use crate::renditions::{self, Rung as _, Sound, Sounds};
+use crate::renditions::{self, Place, Rung as _, Sound, Sounds, listed};
 
 /// The group that the source's sound is in.
 const SOURCE_GROUP: &str = "audio";
@@ -18,7 +20,21 @@ const SAME_RATE: f64 = 0.02;
 pub(super) struct Rung {
     pub(super) track: TrackName,
     pub(super) provenance: Provenance,
+    pub(super) listing: Arc<Listing>,
+    pub(super) opened: Duration,
     pub(super) measured: Measured,
+}
+
+impl Rung {
+    pub(super) fn new(track: &Track, measured: Measured) -> Self {
+        Self {
+            track: track.name().clone(),
+            provenance: track.provenance().clone(),
+            listing: track.listing(),
+            opened: track.opened(),
+            measured,
+        }
+    }
 }
 
 impl renditions::Rung for Rung {
@@ -33,6 +49,14 @@ impl renditions::Rung for Rung {
     fn kind(&self) -> Kind {
         self.measured.info.kind()
     }
+
+    fn listing(&self) -> &Listing {
+        &self.listing
+    }
+
+    fn opened(&self) -> Duration {
+        self.opened
+    }
 }
 
 /// The sounds that belong to `video`, and the name of their group. All groups have the same members, told by the same names and
@@ -44,7 +68,12 @@ fn sound_of<'a>(video: &'a Rung, rungs: &'a [Rung]) -> (String, Vec<Sound<'a, Ru
 
 /// The rungs of the view called `name`: its pictures with their sound, or sound alone. None where nothing is called so.
 pub(super) fn view(rungs: &[Rung], name: &str) -> Option<Vec<Rung>> {
-    renditions::view(rungs, name).map(|rungs| rungs.into_iter().cloned().collect())
+    // What was asked for by its name is shown, listed or not.
+    let shown = |rung: &Rung| {
+        let listing = Listing { listed: true, replaces: None, ..(*rung.listing).clone() };
+        Rung { listing: Arc::new(listing), ..rung.clone() }
+    };
+    renditions::view(rungs, name).map(|rungs| rungs.into_iter().map(shown).collect())
 }
 
 /// Text for a quoted string: what the source says must not end it.
@@ -64,39 +93,87 @@ pub(super) fn text(rungs: &[Rung], base: &str, independent: bool) -> String {
 }
 
 fn write_rungs(text: &mut String, rungs: &[Rung], base: &str) -> std::fmt::Result {
-    let mut videos: Vec<_> = rungs.iter().filter(|rung| rung.kind() == Kind::Video).collect();
-    videos.sort_by_key(|rung| (!rung.provenance.is_source(), std::cmp::Reverse(rung.measured.peak)));
+    let places = listed(rungs);
+    let videos = sorted(&places, Kind::Video);
     if videos.is_empty() {
-        let mut audios: Vec<_> = rungs.iter().filter(|rung| rung.kind() == Kind::Audio).collect();
-        audios.sort_by_key(|rung| (!rung.provenance.is_source(), std::cmp::Reverse(rung.measured.peak)));
-        return audios.into_iter().try_for_each(|audio| write_variant(text, audio, None, None, base));
+        let mut audios = sorted(&places, Kind::Audio).into_iter();
+        return audios.try_for_each(|audio| write_variant(text, audio.rung, None, None, base));
     }
     let mut written: Vec<String> = Vec::new();
     for video in &videos {
-        let (group, sound) = sound_of(video, rungs);
+        let (group, sound) = sound_of(video.rung, rungs);
         if written.contains(&group) {
             continue;
         }
+        let default = default_of(&sound);
         for (index, audio) in sound.iter().enumerate() {
-            write_sound(text, &group, audio, index == 0, base)?;
+            write_sound(text, &group, audio, index == default, base)?;
         }
         written.push(group);
     }
-    let usual = videos.iter().find(|rung| rung.provenance.is_source()).map(|source| source.measured.sample_rate);
+    let usual = videos.iter().find(|place| place.is_source()).map(|source| source.rung.measured.sample_rate);
     for video in videos {
-        let (group, sound) = sound_of(video, rungs);
+        let (group, sound) = sound_of(video.rung, rungs);
         let sound = if sound.is_empty() { None } else { Some((group.as_str(), sound.as_slice())) };
-        write_variant(text, video, usual, sound, base)?;
+        write_variant(text, video.rung, usual, sound, base)?;
     }
     Ok(())
 }
 
-fn write_sound(text: &mut String, group: &str, sound: &Sound<'_, Rung>, first: bool, base: &str) -> std::fmt::Result {
-    let (name, info) = (sound.stands_for.track.as_str(), &sound.rung.measured.info);
-    let default = if first { "YES" } else { "NO" };
-    write!(text, "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{group}\",NAME=\"{name}\",DEFAULT={default},AUTOSELECT=YES")?;
-    if let Some(language) = &sound.stands_for.measured.info.language {
+/// Those of a kind: the source's first, then by falling bit rate.
+fn sorted<'a>(places: &[Place<'a, Rung>], kind: Kind) -> Vec<Place<'a, Rung>> {
+    let mut of_kind: Vec<_> = places.iter().copied().filter(|place| place.rung.kind() == kind).collect();
+    of_kind.sort_by_key(|place| (!place.is_source(), std::cmp::Reverse(place.rung.measured.peak)));
+    of_kind
+}
+
+/// What a sound is for: as its track says, or the one in whose place it is played.
+fn role_of(sound: &Sound<'_, Rung>) -> Option<Role> {
+    sound.rung.listing.role.or(sound.place.rung.listing.role)
+}
+
+/// The language of a sound. All groups have to tell the same (rfc8216bis, 4.4.6.1.1), so that the place goes before the sound's header.
+fn language_of<'a>(sound: &Sound<'a, Rung>) -> Option<&'a str> {
+    let Place { rung: place, stands_for } = sound.place;
+    let listed = [&sound.rung.listing, &place.listing].into_iter().map(|listing| &listing.language);
+    let headers = [place, stands_for].into_iter().map(|rung| &rung.measured.info.language);
+    listed.chain(headers).find_map(Option::as_deref)
+}
+
+/// The sound that is played unless the viewer asks for another: the first with the main role, or else with none, or else the first.
+fn default_of(sounds: &[Sound<'_, Rung>]) -> usize {
+    let first = |role: Option<Role>| sounds.iter().position(|sound| role_of(sound) == role);
+    first(Some(Role::Main)).or_else(|| first(None)).unwrap_or(0)
+}
+
+/// True of a sound that a player may choose by itself: by its language, or for a viewer who has asked for what it is made for. The others
+/// are for viewers who choose them.
+const fn is_automatic(role: Option<Role>) -> bool {
+    matches!(role, None | Some(Role::Main | Role::Dub | Role::Description | Role::Easyreader))
+}
+
+/// What a role is called among the characteristics of a rendition (rfc8216bis, 4.4.6.1).
+const fn characteristics(role: Role) -> Option<&'static str> {
+    match role {
+        Role::Description => Some("public.accessibility.describes-video"),
+        Role::Easyreader => Some("public.easy-to-read"),
+        _ => None,
+    }
+}
+
+fn write_sound(text: &mut String, group: &str, sound: &Sound<'_, Rung>, default: bool, base: &str) -> std::fmt::Result {
+    let (name, info) = (sound.place.stands_for.track.as_str(), &sound.rung.measured.info);
+    let role = role_of(sound);
+    // A default is always automatic (rfc8216bis, 4.4.6.1).
+    let automatic = if default || is_automatic(role) { "YES" } else { "NO" };
+    let default = if default { "YES" } else { "NO" };
+    write!(text, "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{group}\",NAME=\"{name}\",DEFAULT={default}")?;
+    write!(text, ",AUTOSELECT={automatic}")?;
+    if let Some(language) = language_of(sound) {
         write!(text, ",LANGUAGE=\"{}\"", quoted(language))?;
+    }
+    if let Some(characteristics) = role.and_then(characteristics) {
+        write!(text, ",CHARACTERISTICS=\"{characteristics}\"")?;
     }
     if let Format::Audio { channels, .. } = info.format {
         write!(text, ",CHANNELS=\"{channels}\"")?;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use millrace_media::broadcast::State;
-use millrace_media::track::{Kind, Track};
+use millrace_media::track::{Kind, Listing, Provenance, Track};
 use millrace_media::{Broadcast, BroadcastName, Bus, Time, TrackName};
 use millrace_supervise as supervise;
 use tokio::sync::watch;
@@ -18,6 +18,7 @@ use super::cors::Cors;
 use super::feed::{Feed, Running};
 use super::meters::Meters;
 use super::playlist::{MediaPlaylist, Report, Surroundings};
+use crate::renditions;
 
 /// HLS of everything on a bus. When it is dropped, its tasks end.
 pub struct Hls {
@@ -210,6 +211,42 @@ impl Shared {
     }
 }
 
+/// A playlist that can be played.
+struct Ready {
+    feed: Arc<Feed>,
+    kind: Kind,
+    listing: Arc<Listing>,
+}
+
+impl Ready {
+    fn new(feed: Arc<Feed>) -> Option<Self> {
+        let kind = feed.track.info().filter(|_| feed.with(MediaPlaylist::is_ready))?.kind();
+        Some(Self { kind, listing: feed.track.listing(), feed })
+    }
+}
+
+impl renditions::Rung for Ready {
+    fn name(&self) -> &TrackName {
+        self.feed.track.name()
+    }
+
+    fn provenance(&self) -> &Provenance {
+        self.feed.track.provenance()
+    }
+
+    fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    fn listing(&self) -> &Listing {
+        &self.listing
+    }
+
+    fn opened(&self) -> Duration {
+        self.feed.track.opened()
+    }
+}
+
 impl Entry {
     fn follow(&self, shared: &Shared) {
         let mut tracks = lock(&self.tracks);
@@ -252,17 +289,21 @@ impl Entry {
     pub(super) fn live(&self) -> Vec<Arc<Feed>> {
         let over = self.is_over();
         let feeds: Vec<_> = lock(&self.tracks).running.values().map(|running| running.feed.clone()).collect();
-        let playable = |feed: &Arc<Feed>| feed.track.info().is_none_or(|info| info.kind() != Kind::Data);
+        let playable =
+            |feed: &Arc<Feed>| feed.track.info().is_none_or(|info| matches!(info.kind(), Kind::Video | Kind::Audio));
         feeds.into_iter().filter(|feed| (over || !feed.track.is_ended()) && playable(feed)).collect()
     }
 
-    /// What the playlist of `feed` says about the others.
+    /// What the playlist of `feed` says about the others. Only those that are listed are reported on.
     pub(super) fn surroundings(&self, feed: &Feed) -> Surroundings {
         let mut surroundings = Surroundings::default();
-        for other in self.live() {
-            let (target, position) = other.with(|playlist| (playlist.part_target(), playlist.position()));
-            surroundings.part_target = surroundings.part_target.into_iter().chain(target).max_by(Time::cmp);
-            if let Some(position) = position.filter(|_| !other.track.is_same(&feed.track)) {
+        let live = self.live();
+        let targets = live.iter().filter_map(|other| other.with(MediaPlaylist::part_target));
+        surroundings.part_target = targets.max_by(Time::cmp);
+        let ready: Vec<_> = live.into_iter().filter_map(Ready::new).collect();
+        let others = renditions::listed(&ready).into_iter().map(|place| &place.rung.feed);
+        for other in others.filter(|other| !other.track.is_same(&feed.track)) {
+            if let Some(position) = other.with(MediaPlaylist::position) {
                 surroundings.reports.push(Report { track: other.track.name().clone(), position });
             }
         }

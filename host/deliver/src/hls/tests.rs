@@ -3,6 +3,7 @@
 mod bandwidth;
 mod cadence;
 mod http;
+mod listing;
 mod playlist;
 mod rest;
 mod rules;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use millrace_media::broadcast::State;
-use millrace_media::track::{Info, Kind, Provenance, Track};
+use millrace_media::track::{Info, Kind, Listing, Provenance, Role, Track};
 use millrace_media::{Broadcast, BroadcastName, TrackName};
 
 use crate::renditions::{self, Rung};
@@ -14,15 +15,27 @@ use crate::renditions::{self, Rung};
 pub(super) struct Part {
     pub(super) track: Track,
     pub(super) info: Arc<Info>,
+    listing: Arc<Listing>,
+    /// The track of the source that it is one choice of: the one it is listed in the place of, or was made from.
+    pub(super) choice_of: TrackName,
+    /// A track of the source, or one that is listed in the place of one.
+    pub(super) is_source: bool,
 }
 
 impl Part {
-    /// The track that it was made from; none of the source's own.
-    pub(super) fn made_from(&self) -> Option<&TrackName> {
-        match self.track.provenance() {
-            Provenance::Derived { from, .. } => from.as_ref(),
-            Provenance::Source => None,
-        }
+    fn new(track: Track, info: Arc<Info>) -> Self {
+        let (is_source, choice_of) = (track.provenance().is_source(), track.name().clone());
+        Self { listing: track.listing(), info, choice_of, is_source, track }
+    }
+
+    /// BCP 47, where known.
+    pub(super) fn language(&self) -> Option<&str> {
+        self.listing.language.as_deref().or(self.info.language.as_deref())
+    }
+
+    /// What it is for, where that is known.
+    pub(super) fn role(&self) -> Option<Role> {
+        self.listing.role
     }
 }
 
@@ -38,11 +51,22 @@ impl Rung for Part {
     fn kind(&self) -> Kind {
         self.info.kind()
     }
+
+    fn listing(&self) -> &Listing {
+        &self.listing
+    }
+
+    fn opened(&self) -> Duration {
+        self.track.opened()
+    }
 }
 
 impl PartialEq for Part {
     fn eq(&self, other: &Self) -> bool {
-        self.track.is_same(&other.track) && self.info == other.info
+        self.track.is_same(&other.track)
+            && self.info == other.info
+            && self.listing == other.listing
+            && (&self.choice_of, self.is_source) == (&other.choice_of, other.is_source)
     }
 }
 
@@ -56,23 +80,24 @@ pub(super) struct View {
 
 impl View {
     /// Everything there is to play of `broadcast`, by the names that it is served under: none before its first track is described, and
-    /// none after its last has ended.
+    /// none after its last has ended. With each view goes what its catalogs list.
     pub(super) fn all(broadcast: &Broadcast) -> BTreeMap<BroadcastName, (Self, Vec<Part>)> {
         let parts = parts(broadcast);
         let mut views = BTreeMap::new();
         if parts.is_empty() {
             return views;
         }
-        for rung in parts.iter().filter(|part| has_view(part, &parts)) {
+        let listed: Vec<_> = renditions::listed(&parts).into_iter().map(|place| place.rung.clone()).collect();
+        for rung in listed.iter().filter(|part| has_view(part, &listed)) {
             let view = Self { broadcast: broadcast.clone(), rung: Some(rung.name().clone()) };
             let shown = view.select(&parts);
             views.insert(broadcast.name().view(rung.name()), (view, shown));
         }
-        views.insert(broadcast.name().clone(), (Self { broadcast: broadcast.clone(), rung: None }, parts));
+        views.insert(broadcast.name().clone(), (Self { broadcast: broadcast.clone(), rung: None }, listed));
         views
     }
 
-    /// A track of it that can be played now.
+    /// A track of it that can be played now, listed or not.
     pub(super) fn track(&self, name: &str) -> Option<Track> {
         let shown = self.select(&parts(&self.broadcast));
         shown.into_iter().find(|part| part.name().as_str() == name).map(|part| part.track)
@@ -107,6 +132,28 @@ fn parts(broadcast: &Broadcast) -> Vec<Part> {
         return Vec::new();
     }
     let live = tracks.into_iter().filter(|track| is_over || !track.is_ended());
-    let described = live.filter_map(|track| Some(Part { info: track.info()?, track }));
-    described.filter(|part| matches!(part.kind(), Kind::Video | Kind::Audio)).collect()
+    let described = live.filter_map(|track| Some(Part::new(track.clone(), track.info()?)));
+    let mut parts: Vec<_> = described.filter(|part| matches!(part.kind(), Kind::Video | Kind::Audio)).collect();
+    let choices: Vec<_> = parts.iter().map(|part| choice_of(part, &parts)).collect();
+    for (part, choice_of) in parts.iter_mut().zip(choices) {
+        part.choice_of = choice_of;
+    }
+    let replacing: Vec<_> = renditions::listed(&parts)
+        .into_iter()
+        .filter(|place| place.is_source())
+        .map(|place| (place.rung.name().clone(), place.stands_for.name().clone()))
+        .collect();
+    for (name, stands_for) in replacing {
+        for part in parts.iter_mut().filter(|part| *part.name() == name) {
+            (part.choice_of, part.is_source) = (stands_for.clone(), true);
+        }
+    }
+    parts
+}
+
+/// The track that a part was made from; of one that was made from none, the source's first of its kind.
+fn choice_of(part: &Part, parts: &[Part]) -> TrackName {
+    let Provenance::Derived { from, .. } = part.provenance() else { return part.name().clone() };
+    let mut source = parts.iter().filter(|other| other.provenance().is_source() && other.kind() == part.kind());
+    from.as_ref().or_else(|| source.next().map(Rung::name)).unwrap_or(part.name()).clone()
 }

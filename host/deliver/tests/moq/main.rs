@@ -5,6 +5,7 @@ mod ends;
 mod fetching;
 mod joining;
 mod limits;
+mod listing;
 mod peers;
 mod relaying;
 mod source;

@@ -11,7 +11,7 @@ use millrace_media::bus::{self, Bus};
 use millrace_media::calendar::Group;
 use millrace_media::clock::Clock;
 use millrace_media::fragment::Marks;
-use millrace_media::track::{Format, Producer, Provenance, Track};
+use millrace_media::track::{Format, Listing, Producer, Provenance, Track};
 use millrace_media::{Broadcast, BroadcastName, Fragment, Publisher, Time, Timescale, TrackName};
 
 pub(crate) const UNIX: Duration = Duration::from_secs(1_800_000_000);
@@ -184,6 +184,17 @@ impl Source {
             Provenance::Derived { factory: "ladder".into(), rendition: Some(name.into()), from: Some(track("video")) };
         let mut producer = self.broadcast.derive(track(name), provenance).unwrap();
         producer.set_info(video(320, 180, Some(300_000)).info().unwrap());
+        Written::new(producer, VIDEO_SCALE)
+    }
+}
+
+impl Source {
+    /// Video that a plugin makes of no track in particular; it has no fragment yet.
+    pub(crate) fn made(&self, name: &str, listing: Listing) -> Written {
+        let provenance = Provenance::Derived { factory: "plugin".into(), rendition: None, from: None };
+        let mut producer = self.broadcast.derive(track(name), provenance).unwrap();
+        producer.set_listing(listing).unwrap();
+        producer.set_info(video(640, 360, Some(500_000)).info().unwrap());
         Written::new(producer, VIDEO_SCALE)
     }
 }

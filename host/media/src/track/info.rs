@@ -123,7 +123,7 @@ pub enum Provenance {
         factory: Arc<str>,
         /// The rendition it was made for, where it was made for one.
         rendition: Option<Arc<str>>,
-        /// The track of the source it was made from, where that is one.
+        /// The track it was made from; none where it was made from no single track of the source.
         from: Option<TrackName>,
     },
 }

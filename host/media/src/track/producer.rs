@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::blocks::{Blocks, Charge};
 use super::info::Info;
+use super::listing::{Listing, ListingError};
 use super::share::Held;
 use super::state::Track;
 use crate::calendar::{Calendar, Cursor, Epoch, Group, NoPlace, Timing};
@@ -24,6 +25,17 @@ pub enum WriteError {
         /// Of the fragment before.
         last: Time,
         /// Of this one.
+        given: Time,
+    },
+    /// On a derived track, decode times rise strictly within an epoch.
+    #[error(
+        "decode time {} is not past {}, that of the last sample written, in ticks of {} a second",
+        .given.ticks(), .last.ticks(), .given.scale().get()
+    )]
+    TimeNotRising {
+        /// Of the last sample written.
+        last: Time,
+        /// Of the first sample of this fragment.
         given: Time,
     },
     /// The fragment counts its time in another timescale than its track.
@@ -80,11 +92,34 @@ impl Producer {
         }
     }
 
+    /// Says how players are told of the track, before its first fragment.
+    ///
+    /// # Errors
+    /// Where the language is no language tag, the track has ended, or it has a fragment and the listing would change.
+    pub fn set_listing(&mut self, listing: Listing) -> Result<(), ListingError> {
+        listing.check()?;
+        let mut state = self.track.state();
+        if *state.listing == listing {
+            return Ok(());
+        }
+        if state.ended {
+            return Err(ListingError::Ended);
+        }
+        if state.cursor.last().is_some() {
+            return Err(ListingError::TooLate { kept: Box::new((*state.listing).clone()), given: Box::new(listing) });
+        }
+        state.listing = Arc::new(listing);
+        drop(state);
+        self.track.changed();
+        Ok(())
+    }
+
     /// Writes a fragment of the source. Never waits. [Short](crate::payload::is_short) slices are copied, once, so that they do not
     /// keep the buffers they were read into.
     ///
     /// # Errors
-    /// Where it has no place (video before a keyframe), its time goes back, its group is complete, or the track has ended.
+    /// Where it has no place (video before a keyframe), its time goes back, its group is complete, or the track has ended. The time of
+    /// a derived track has to go on.
     pub fn write(&mut self, media: Media) -> Result<Fragment, WriteError> {
         let kind = self.track.info().ok_or(WriteError::NoInfo)?.kind();
         let timing = Timing {
@@ -99,7 +134,8 @@ impl Producer {
     /// of another track.
     ///
     /// # Errors
-    /// Where the group is not in the calendar, lies before one already written or is complete, the time goes back, or the track has ended.
+    /// Where the group is not in the calendar, lies before one already written or is complete, the first sample is not decoded after the
+    /// last one written, or the track has ended. Of the source's own tracks, two may be decoded at one time.
     pub fn write_in(&mut self, group: Group, media: Media) -> Result<Fragment, WriteError> {
         let start = media.presentation_time;
         self.append(media, |calendar, cursor, _| calendar.place_derived(cursor, group, start))
@@ -149,10 +185,8 @@ impl Producer {
         if state.cursor.last().as_ref().is_some_and(is_over) {
             return Err(WriteError::GroupEnded(place.group));
         }
-        if let Some(last) = state.entries.back().filter(|last| last.place().epoch == place.epoch)
-            && media.decode_time < last.decode_time
-        {
-            return Err(WriteError::TimeWentBack { last: last.decode_time, given: media.decode_time });
+        if let Some(last) = state.entries.back().filter(|last| last.place().epoch == place.epoch) {
+            check_time(last, media.decode_time, self.track.provenance().is_source())?;
         }
         state.cursor = cursor;
         let fragment = Fragment::new(media, place, info, now.monotonic, charge);
@@ -179,6 +213,20 @@ impl Producer {
     pub fn end(&mut self) {
         self.track.end();
     }
+}
+
+/// Checks that the time `given` may follow `last` in its epoch.
+fn check_time(last: &Fragment, given: Time, is_source: bool) -> Result<(), WriteError> {
+    if is_source {
+        let last = last.decode_time;
+        return if given < last { Err(WriteError::TimeWentBack { last, given }) } else { Ok(()) };
+    }
+    let final_sample = last.samples.last().map_or(0, |sample| sample.duration);
+    let last = last.decode_time + last.duration - Time::new(final_sample.into(), last.duration.scale());
+    if given > last {
+        return Ok(());
+    }
+    Err(WriteError::TimeNotRising { last: last.rescale(given.scale()), given })
 }
 
 impl Drop for Producer {

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use super::blocks::ALLOCATION;
 use super::consumer::{Consumer, Start};
 use super::info::{Info, Provenance};
+use super::listing::Listing;
 use super::share::{Share, Total};
 use super::viewers::{Viewer, Viewers};
 use crate::calendar::{Calendar, Cursor, Epoch};
@@ -64,6 +65,7 @@ pub(crate) struct Shared {
     pub(super) window: Window,
     pub(super) calendar: Arc<Mutex<Calendar>>,
     pub(super) clock: Arc<Clock>,
+    opened: Duration,
     pub(super) state: Mutex<State>,
     /// Wakes the consumers: a fragment came, the end of a group, or the end.
     pub(super) wake: Notify,
@@ -81,6 +83,7 @@ pub(super) struct State {
     pub(super) entries: VecDeque<Fragment>,
     pub(super) cursor: Cursor,
     pub(super) info: Option<Arc<Info>>,
+    pub(super) listing: Arc<Listing>,
     /// The epoch in which the source last declared it.
     pub(super) declared: Option<Epoch>,
     pub(super) has_writer: bool,
@@ -202,6 +205,7 @@ impl Track {
             provenance,
             window,
             calendar,
+            opened: clock.now().monotonic,
             clock,
             state: Mutex::default(),
             wake: Notify::new(),
@@ -227,6 +231,16 @@ impl Track {
     /// Who makes it.
     pub fn provenance(&self) -> &Provenance {
         &self.0.provenance
+    }
+
+    /// When it was added to its broadcast, on the bus's monotonic clock.
+    pub fn opened(&self) -> Duration {
+        self.0.opened
+    }
+
+    /// How players are told of it.
+    pub fn listing(&self) -> Arc<Listing> {
+        self.state().listing.clone()
     }
 
     /// What it is now. None of an encoder's track until its first picture is encoded.

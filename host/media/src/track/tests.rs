@@ -211,3 +211,83 @@ async fn a_waiting_consumer_is_woken_by_a_fragment_and_by_the_end() {
     publisher.finish();
     assert_eq!(reader.await.unwrap(), 3);
 }
+
+fn derive(broadcast: &Broadcast, name: &str) -> Producer {
+    let provenance = Provenance::Derived { factory: "plugin".into(), rendition: None, from: None };
+    let mut producer = broadcast.derive(TrackName::new(name).unwrap(), provenance).unwrap();
+    producer.set_info(info());
+    producer
+}
+
+#[test]
+fn decode_times_of_a_derived_track_rise_strictly() {
+    let bus = bus(Window::default());
+    let (_publisher, broadcast, mut source) = publish(&bus);
+    let group = source.write(media(0, true, 10)).unwrap().place().group;
+    let mut derived = derive(&broadcast, "derived");
+    // Two samples of 100 ms: the second is decoded at 100.
+    let one = media(0, true, 10);
+    let samples = [0, 10].map(|offset| Sample { offset, ..one.samples[0] });
+    let two = Media {
+        payload: Bytes::from(vec![0; 20]).into(),
+        samples: samples.into_iter().collect(),
+        duration: Time::new(200, SCALE),
+        ..one
+    };
+    derived.write_in(group, two).unwrap();
+    for given in [-1, 0, 99, 100] {
+        let error = derived.write_in(group, media(given, false, 10)).unwrap_err();
+        let last = Time::new(100, SCALE);
+        assert_eq!(error, WriteError::TimeNotRising { last, given: Time::new(given, SCALE) });
+        let expected =
+            format!("decode time {given} is not past 100, that of the last sample written, in ticks of 1000 a second");
+        assert_eq!(error.to_string(), expected);
+    }
+    assert_eq!(
+        derived.write_in(group, media(101, false, 10)).unwrap().place().object,
+        1,
+        "a hole or an overlap is allowed"
+    );
+    // A sample that lasts no time does not let two be decoded at once.
+    let instant = Sample { duration: 0, ..media(0, false, 10).samples[0] };
+    let instant = Media { samples: instant.into(), duration: Time::zero(SCALE), ..media(300, false, 10) };
+    derived.write_in(group, instant.clone()).unwrap();
+    assert!(matches!(derived.write_in(group, instant.clone()), Err(WriteError::TimeNotRising { .. })));
+    // The source's may.
+    source.write(Media { decode_time: Time::new(100, SCALE), ..media(100, false, 10) }).unwrap();
+    source.write(instant.clone()).unwrap();
+    source.write(instant).unwrap();
+}
+
+#[test]
+fn a_listing_is_set_before_the_first_fragment() {
+    let bus = bus(Window::default());
+    let (_publisher, broadcast, mut source) = publish(&bus);
+    let mut derived = derive(&broadcast, "derived");
+    assert_eq!(*derived.track().listing(), Listing::default());
+    assert!(derived.track().listing().listed);
+    let mut changes = broadcast.changes();
+    changes.mark_unchanged();
+    let listing = Listing {
+        role: Some(Role::Description),
+        language: Some("pt-BR".into()),
+        listed: true,
+        replaces: Some(TrackName::new("audio").unwrap()),
+    };
+    derived.set_listing(listing.clone()).unwrap();
+    assert!(changes.has_changed().unwrap(), "who lists tracks is told");
+    let refused = derived.set_listing(Listing { language: Some("de\"".into()), ..Listing::default() });
+    assert_eq!(refused, Err(ListingError::Language("de\"".into())));
+    assert_eq!(*derived.track().listing(), listing);
+
+    let group = source.write(media(0, true, 10)).unwrap().place().group;
+    derived.write_in(group, media(0, true, 10)).unwrap();
+    derived.set_listing(listing.clone()).unwrap();
+    let hidden = Listing { listed: false, ..listing.clone() };
+    let refused = derived.set_listing(hidden.clone());
+    assert_eq!(refused, Err(ListingError::TooLate { kept: listing.clone().into(), given: hidden.into() }));
+    assert_eq!(*derived.track().listing(), listing);
+    derived.end();
+    derived.set_listing(listing).unwrap();
+    assert_eq!(derived.set_listing(Listing::default()), Err(ListingError::Ended));
+}

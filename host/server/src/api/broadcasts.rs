@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use axum::extract::State;
-use millrace_media::track::{Format, Provenance, Track as BusTrack};
+use millrace_media::track::{Format, Provenance, Role, Track as BusTrack};
 use millrace_media::{Broadcast as BusBroadcast, broadcast};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -33,7 +33,7 @@ pub(super) struct Broadcast {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Track {
     name: String,
-    /// `video`, `audio` or `data`.
+    /// `video`, `audio`, `text`, `image` or `data`.
     kind: Option<&'static str>,
     /// RFC 6381.
     codec: Option<String>,
@@ -44,6 +44,12 @@ pub(super) struct Track {
     channels: Option<u16>,
     /// BCP 47.
     language: Option<String>,
+    /// What it is for (ISO/IEC 23009-1, 5.8.5.5), for example `main` or `commentary`.
+    role: Option<&'static str>,
+    /// False of a track that is in no playlist and no catalog. It is served under its name all the same.
+    listed: bool,
+    /// The track of the source in whose place it is listed.
+    replaces: Option<String>,
     /// Bits per second over the window.
     bitrate: Option<u64>,
     rendition: Option<String>,
@@ -104,7 +110,7 @@ fn shortened(track: &BusTrack) -> Option<String> {
 
 impl Track {
     fn new(track: &BusTrack) -> Self {
-        let info = track.info();
+        let (info, listing) = (track.info(), track.listing());
         let format = info.as_ref().map(|info| info.format);
         let (made_by, rendition) = match track.provenance() {
             Provenance::Source => (None, None),
@@ -125,7 +131,10 @@ impl Track {
             height: size.map(|(_, height)| height),
             sample_rate,
             channels,
-            language: info.as_ref().and_then(|info| info.language.clone()),
+            language: listing.language.clone().or_else(|| info.as_ref()?.language.clone()),
+            role: listing.role.map(Role::as_str),
+            listed: listing.listed,
+            replaces: listing.replaces.as_ref().map(ToString::to_string),
             bitrate: bitrate(track),
             rendition,
             made_by,

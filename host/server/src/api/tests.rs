@@ -2,6 +2,7 @@
 
 mod driven;
 mod ladders;
+mod listing;
 mod live;
 mod moq;
 mod openapi;

@@ -1,6 +1,7 @@
 //! What multivariant playlists say.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use millrace_media::track::{Format, Info, Provenance};
 use millrace_media::{TrackName, track};
@@ -12,7 +13,7 @@ use crate::hls::Settings;
 use crate::hls::master::{self, Rung};
 use crate::hls::playlist::Measured;
 
-fn rung(name: &str, rendition: Option<&str>, info: Info, peak: u64) -> Rung {
+pub(super) fn rung(name: &str, rendition: Option<&str>, info: Info, peak: u64) -> Rung {
     let provenance = match rendition {
         None => Provenance::Source,
         Some(rendition) => track::Provenance::Derived {
@@ -22,7 +23,8 @@ fn rung(name: &str, rendition: Option<&str>, info: Info, peak: u64) -> Rung {
         },
     };
     let measured = Measured { info: Arc::new(info), peak, average: peak / 2, sample_rate: 30_000.0 / 1_001.0 };
-    Rung { track: TrackName::new(name).unwrap(), provenance, measured }
+    let (track, listing) = (TrackName::new(name).unwrap(), Arc::default());
+    Rung { track, provenance, listing, opened: Duration::ZERO, measured }
 }
 
 fn rungs() -> Vec<Rung> {
@@ -58,7 +60,7 @@ video/playlist.m3u8
 fn made(name: &str, from: &str) -> Rung {
     let mut made = rung(name, Some("180p"), Info { language: None, ..audio_info() }, 24_000);
     if let Provenance::Derived { from: made_from, .. } = &mut made.provenance {
-        *made_from = Some(TrackName::new(from).unwrap());
+        *made_from = TrackName::new(from).ok();
     }
     made
 }

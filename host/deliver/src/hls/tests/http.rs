@@ -35,7 +35,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
@@ -311,8 +311,8 @@ async fn a_broadcast_without_media_is_unavailable() {
 async fn a_rung_comes_and_goes_with_its_track() {
     let mut site = Site::new(Settings::default());
     site.run(4.5).await;
-    let from = track("video");
-    let provenance = Provenance::Derived { factory: "ladder".into(), rendition: Some("480p".into()), from: Some(from) };
+    let from = Some(track("video"));
+    let provenance = Provenance::Derived { factory: "ladder".into(), rendition: Some("480p".into()), from };
     let mut rung = site.source.broadcast.derive(track("480p"), provenance).unwrap();
     rung.set_info(video_info(90_000, "rung header"));
     let mut number = site.written.len();

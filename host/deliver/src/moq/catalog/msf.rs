@@ -3,8 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use millrace_media::track::{Format, Kind};
+use millrace_media::track::{Format, Kind, Role as Purpose};
 use moq_msf::{Catalog, Packaging, Role, Track};
+use serde_json::Value;
 
 use super::WriteError;
 use super::measured::Listed;
@@ -15,6 +16,8 @@ use crate::renditions::Rung as _;
 const RENDER_GROUP: u32 = 1;
 /// Groups of pictures begin with a stream access point of this type at the most (draft-ietf-moq-cmsf, 3.5.2).
 const PICTURES_SAP: u8 = 2;
+/// The language of a track (draft-ietf-moq-msf), for which [`Track`] has no field.
+const LANGUAGE: &str = "lang";
 /// Every frame of sound is one of this type.
 const SOUND_SAP: u8 = 1;
 
@@ -23,10 +26,18 @@ const SOUND_SAP: u8 = 1;
 /// # Errors
 /// Where the format cannot say what a track is.
 pub(super) fn write(tracks: &[Listed], unix_millis: u64) -> Result<Bytes, WriteError> {
-    let tracks = tracks.iter().map(|listed| track(listed, alternatives(&listed.part, tracks)));
-    let mut catalog = Catalog::new(tracks.collect());
+    let described = tracks.iter().map(|listed| track(listed, alternatives(&listed.part, tracks)));
+    let mut catalog = Catalog::new(described.collect());
     catalog.generated_at = Some(unix_millis);
-    Ok(catalog.to_json()?.into())
+    let mut written = serde_json::to_value(&catalog)?;
+    if let Some(written) = written.get_mut("tracks").and_then(Value::as_array_mut) {
+        for (track, listed) in written.iter_mut().zip(tracks) {
+            if let Some(language) = listed.part.language() {
+                track[LANGUAGE] = language.into();
+            }
+        }
+    }
+    Ok(serde_json::to_vec(&written)?.into())
 }
 
 fn track(listed: &Listed, alternatives: u32) -> Track {
@@ -38,15 +49,18 @@ fn track(listed: &Listed, alternatives: u32) -> Track {
     track.codec = Some(info.codec.clone());
     (track.bitrate, track.jitter) = (listed.bitrate, listed.held_back);
     track.init_data = Some(STANDARD.encode(&info.init));
+    // The format has few roles. Those that it has no word for are called by their kind, which players look for.
+    let purpose = listed.part.role();
     match info.format {
         Format::Video { width, height, frame_rate } => {
-            track.role = Some(Role::Video);
+            track.role = Some(if purpose == Some(Purpose::Sign) { Role::SignLanguage } else { Role::Video });
             (track.width, track.height) = (Some(width), Some(height));
             track.framerate = frame_rate.map(f64::from);
             track.max_grp_sap_starting_type = Some(PICTURES_SAP);
         }
         Format::Audio { sample_rate, channels } => {
-            track.role = Some(Role::Audio);
+            let describes = purpose == Some(Purpose::Description);
+            track.role = Some(if describes { Role::AudioDescription } else { Role::Audio });
             track.samplerate = Some(sample_rate);
             track.channel_config = Some(channels.to_string());
             track.max_grp_sap_starting_type = Some(SOUND_SAP);
@@ -59,7 +73,7 @@ fn track(listed: &Listed, alternatives: u32) -> Track {
 /// The number of the set that a track is one choice of: a track of the source and what was made from it, whose groups begin at the same
 /// times and are numbered alike.
 fn alternatives(part: &Part, tracks: &[Listed]) -> u32 {
-    let from = |part: &Part| part.made_from().unwrap_or_else(|| part.name()).clone();
+    let from = |part: &Part| part.choice_of.clone();
     let mut roots: Vec<_> = Vec::new();
     // Pictures first, so that theirs is the first set.
     for kind in [Kind::Video, Kind::Audio] {

@@ -36,7 +36,7 @@ pub(super) fn header(tracks: &[Listed]) -> Bytes {
 
 /// The first picture of the source, or of the view.
 fn chosen(tracks: &[Listed]) -> Option<&Listed> {
-    let is_made = |listed: &&Listed| !listed.part.provenance().is_source();
+    let is_made = |listed: &&Listed| !listed.part.is_source;
     let of = |kind| tracks.iter().filter(move |listed| listed.part.kind() == kind).min_by_key(is_made);
     of(Kind::Video).or_else(|| of(Kind::Audio))
 }
@@ -53,6 +53,9 @@ fn track(listed: &Listed) -> Value {
             selection["channelConfig"] = channels.to_string().into();
         }
         Format::Text | Format::Image { .. } | Format::Data => {}
+    }
+    if let Some(language) = listed.part.language() {
+        selection["lang"] = language.into();
     }
     if let Some(bitrate) = listed.bitrate.and_then(|bitrate| u32::try_from(bitrate).ok()) {
         selection["bitrate"] = bitrate.into();

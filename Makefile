@@ -42,7 +42,7 @@ NODE_MODULES := $(addsuffix /node_modules/.package-lock.json,$(NODE_PACKAGES))
 .DELETE_ON_ERROR:
 .PHONY: help setup setup-test setup-demo setup-bench setup-examples setup-examples-all peers demo test test-full lint deny audit bench
 .PHONY: plugins plugins-examples plugins-examples-all plugins-examples-rust plugins-examples-c plugins-examples-javascript
-.PHONY: plugins-examples-python plugins-examples-test plugins-reference web clean
+.PHONY: plugins-examples-python plugins-examples-test plugins-pages plugins-reference web clean
 
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-27s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,7 +84,7 @@ test: setup plugins plugins-examples-test web lint deny ## Runs all the checks a
 
 # Hours of machine time, for before a release.
 test-full: export MILLRACE_SEEDS ?= 10000
-test-full: setup plugins plugins-examples-all web ## Runs the tests with hostile input over many seeds (MILLRACE_SEEDS, 10000 by default), and those of every example
+test-full: setup plugins plugins-examples-all plugins-pages web ## Runs the tests with hostile input over many seeds (MILLRACE_SEEDS, 10000 by default), those of every example plugin, and the commands in docs/plugins
 	$(CARGO) test $(WORKSPACE) --lib --bins --tests --no-fail-fast hostile
 	$(CARGO) test $(WORKSPACE) --test hostile --no-fail-fast
 
@@ -176,6 +176,9 @@ $(EXAMPLES_DIST)/gop-stats-python.wasm: $(WIT) $(wildcard $(EXAMPLES)/python/*.p
 	$(PYTHON) -m venv $(EXAMPLES)/python/venv
 	$(EXAMPLES)/python/venv/bin/pip install --quiet --requirement $(EXAMPLES)/python/requirements.txt
 	$(EXAMPLES)/python/venv/bin/componentize-py --wit-path wit --world transcoder-plugin componentize --python-path $(EXAMPLES)/python app --output $@
+
+plugins-pages: setup-examples-all
+	@scripts/plugin-pages.sh
 
 plugins-reference: setup-demo ## Writes docs/plugins/reference.md, as wit/ gives it
 	$(GUEST_CARGO) run --quiet --manifest-path plugins/contract/Cargo.toml -- reference wit docs/plugins/reference.md

@@ -1,6 +1,7 @@
 //! What a component imports.
 
 use std::fs;
+use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -8,8 +9,9 @@ use wit_component::DecodedWasm;
 
 /// Prints the names of a component's imports, one a line.
 pub fn print(component: &Path) -> anyhow::Result<()> {
+    let mut output = io::stdout().lock();
     for name in list(component)? {
-        println!("{name}");
+        writeln!(output, "{name}")?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 CARGO ?= cargo
 NPM ?= npm
+PYTHON ?= python3
 # Handed to the server by `make demo`, as in: make demo ARGS="--listen 127.0.0.1:9000"; to the benchmarks by `make bench`: ARGS=ladder
 ARGS ?=
 
@@ -11,12 +12,18 @@ FEATURES ?= millrace/svt-av1
 WORKSPACE := --workspace $(if $(FEATURES),--features $(FEATURES))
 BUILT = $(or $(CARGO_TARGET_DIR),target)/debug/millrace
 
-# The plugins are WebAssembly guests, each a workspace of its own, as is the tool that makes components of them. One target directory lets
-# them share what they depend on.
-PLUGINS := $(filter-out componentize,$(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml)))
+# The plugins are WebAssembly guests, each a workspace of its own, as are the tools: one makes components of modules, the other reads the
+# contract. One target directory lets them share what they depend on.
+PLUGIN_TOOLS := componentize contract
+PLUGINS := $(filter-out $(PLUGIN_TOOLS),$(patsubst plugins/%/Cargo.toml,%,$(wildcard plugins/*/Cargo.toml)))
 GUESTS := $(CURDIR)/target/guests
 GUEST_TARGET := wasm32-unknown-unknown
 GUEST_CARGO := CARGO_TARGET_DIR=$(GUESTS) $(CARGO)
+WIT := $(wildcard wit/*.wit)
+
+# One plugin in each language, for authors to copy.
+EXAMPLES := plugins/examples
+EXAMPLES_DIST := plugins/dist/examples
 
 # Other implementations of Media over QUIC, for the tests to talk to. Those that are measured beside the server are built as their users
 # run them, too.
@@ -33,10 +40,12 @@ NODE_MODULES := $(addsuffix /node_modules/.package-lock.json,$(NODE_PACKAGES))
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-test setup-demo setup-bench peers demo test test-full lint deny audit bench plugins web clean
+.PHONY: help setup setup-test setup-demo setup-bench setup-examples setup-examples-all peers demo test test-full lint deny audit bench
+.PHONY: plugins plugins-examples plugins-examples-all plugins-examples-rust plugins-examples-c plugins-examples-javascript
+.PHONY: plugins-examples-python plugins-examples-test plugins-pages plugins-reference web clean
 
 help: ## Lists the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-27s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: setup-test peers $(NODE_MODULES) ## Installs what building and testing need: apt curl, ffmpeg, chromium, nasm, cmake, g++, libsvtav1enc-dev; the wasm32 target; npm packages; peers
 
@@ -50,6 +59,12 @@ setup-bench: $(NODE_MODULES) ## Installs what the benchmarks need: as setup, and
 	@scripts/setup.sh bench
 	$(PEER_CARGO) --release $(addprefix -p ,$(RELAYS))
 
+setup-examples: setup-demo ## Installs what the example plugins in Rust and C need: apt clang-19, lld-19, wasi-libc, libclang-rt-19-dev-wasm32, libjsmn-dev; the wasm32-wasip2 target
+	@scripts/setup.sh examples
+
+setup-examples-all: setup-demo
+	@scripts/setup.sh examples-all
+
 peers: setup-demo ## Builds other implementations of Media over QUIC from crates.io, for the tests to talk to, into target/peers/
 	$(PEER_CARGO) $(addprefix -p ,$(PEERS))
 
@@ -57,7 +72,7 @@ demo: setup-demo plugins web ## Builds, and serves a live test stream on http://
 	$(CARGO) build $(WORKSPACE) --bin millrace
 	$(BUILT) demo $(ARGS)
 
-test: setup plugins web lint deny ## Runs all the checks and tests
+test: setup plugins plugins-examples-test web lint deny ## Runs all the checks and tests
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		echo "$(CARGO) nextest run $(WORKSPACE)"; $(CARGO) nextest run $(WORKSPACE); \
 	else \
@@ -69,7 +84,7 @@ test: setup plugins web lint deny ## Runs all the checks and tests
 
 # Hours of machine time, for before a release.
 test-full: export MILLRACE_SEEDS ?= 10000
-test-full: setup plugins web ## Runs the tests with hostile input over many seeds (MILLRACE_SEEDS, 10000 by default)
+test-full: setup plugins plugins-examples-all plugins-pages web ## Runs the tests with hostile input over many seeds (MILLRACE_SEEDS, 10000 by default), those of every example plugin, and the commands in docs/plugins
 	$(CARGO) test $(WORKSPACE) --lib --bins --tests --no-fail-fast hostile
 	$(CARGO) test $(WORKSPACE) --test hostile --no-fail-fast
 
@@ -77,20 +92,25 @@ test-full: setup plugins web ## Runs the tests with hostile input over many seed
 lint: setup-demo plugins web ## Checks formatting, and runs the linters with warnings as errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy $(WORKSPACE) --all-targets -- -D warnings
-	$(CARGO) fmt --manifest-path plugins/componentize/Cargo.toml --check
-	$(GUEST_CARGO) clippy --manifest-path plugins/componentize/Cargo.toml -- -D warnings
-	@set -e; for plugin in $(PLUGINS); do \
+	@set -e; for tool in $(PLUGIN_TOOLS); do \
+		echo "clippy plugins/$$tool"; \
+		$(CARGO) fmt --manifest-path plugins/$$tool/Cargo.toml --check; \
+		$(GUEST_CARGO) clippy --manifest-path plugins/$$tool/Cargo.toml --all-targets -- -D warnings; \
+	done
+	@set -e; for plugin in $(PLUGINS) examples/rust; do \
 		echo "clippy plugins/$$plugin"; \
 		$(CARGO) fmt --manifest-path plugins/$$plugin/Cargo.toml --check; \
 		$(GUEST_CARGO) clippy --manifest-path plugins/$$plugin/Cargo.toml --target $(GUEST_TARGET) --release -- -D warnings; \
 	done
+	$(GUEST_CARGO) run --quiet --manifest-path plugins/contract/Cargo.toml -- reference wit docs/plugins/reference.md --check
 	$(NPM) --prefix web run check
 	$(NPM) --prefix web run lint
+	web/node_modules/.bin/prettier --config web/.prettierrc.json --check $(EXAMPLES)/javascript
 
 # What stands in deny.toml, for the server and for each plugin.
 deny: setup-demo ## Checks the licences and sources of dependencies
 	$(PEER_CARGO) -p cargo-deny
-	@set -e; for manifest in Cargo.toml plugins/*/Cargo.toml; do \
+	@set -e; for manifest in Cargo.toml plugins/*/Cargo.toml plugins/examples/rust/Cargo.toml; do \
 		echo "cargo-deny $$manifest"; $(DENY) --manifest-path $$manifest check licenses sources; \
 	done
 
@@ -119,6 +139,50 @@ plugins: setup-demo ## Builds the plugins into plugins/dist/
 			$(GUESTS)/$(GUEST_TARGET)/release/$$(echo $$plugin | tr - _).wasm plugins/dist/$$plugin.wasm; \
 	done
 
+plugins-examples: plugins-examples-rust plugins-examples-c ## Builds the example plugins in Rust and C into plugins/dist/examples/
+
+plugins-examples-all: plugins-examples plugins-examples-javascript plugins-examples-python ## Builds and tests the example plugins in all languages: JavaScript and Python once they have changed
+	$(GUEST_CARGO) test --manifest-path plugins/contract/Cargo.toml -- --include-ignored
+
+plugins-examples-test: plugins-examples
+	$(GUEST_CARGO) test --manifest-path plugins/contract/Cargo.toml
+
+plugins-examples-rust: setup-examples ## Builds the example plugin in Rust, for wasm32-unknown-unknown and wasm32-wasip2
+	@mkdir -p $(EXAMPLES_DIST)
+	$(GUEST_CARGO) build --manifest-path plugins/componentize/Cargo.toml
+	$(GUEST_CARGO) build --manifest-path $(EXAMPLES)/rust/Cargo.toml --release --target $(GUEST_TARGET) --target wasm32-wasip2
+	$(GUESTS)/debug/componentize $(GUESTS)/$(GUEST_TARGET)/release/gop_stats.wasm $(EXAMPLES_DIST)/gop-stats-rust.wasm
+	install -C -m 644 $(GUESTS)/wasm32-wasip2/release/gop_stats.wasm $(EXAMPLES_DIST)/gop-stats-wasip2.wasm
+
+plugins-examples-c: setup-examples ## Builds the example plugin in C
+	@mkdir -p $(EXAMPLES_DIST)
+	CARGO_TARGET_DIR=$(GUESTS) $(MAKE) -C $(EXAMPLES)/c
+	install -C -m 644 $(EXAMPLES)/c/build/gop-stats.wasm $(EXAMPLES_DIST)/gop-stats-c.wasm
+
+plugins-examples-javascript: setup-examples-all $(EXAMPLES_DIST)/gop-stats-javascript.wasm ## Builds the example plugin in JavaScript (installs its node_modules, 390 MB)
+
+$(EXAMPLES_DIST)/gop-stats-javascript.wasm: $(WIT) $(wildcard $(EXAMPLES)/javascript/*.js* $(EXAMPLES)/javascript/src/*.js)
+	@mkdir -p $(EXAMPLES_DIST)
+	$(NPM) --prefix $(EXAMPLES)/javascript ci --no-audit --no-fund
+	$(NPM) --prefix $(EXAMPLES)/javascript run build:bare
+	$(NPM) --prefix $(EXAMPLES)/javascript run build
+	cp $(EXAMPLES)/javascript/build/gop-stats-bare.wasm $(EXAMPLES_DIST)/gop-stats-javascript-bare.wasm
+	cp $(EXAMPLES)/javascript/build/gop-stats.wasm $@
+
+plugins-examples-python: setup-examples-all $(EXAMPLES_DIST)/gop-stats-python.wasm ## Builds the example plugin in Python (installs componentize-py into its venv)
+
+$(EXAMPLES_DIST)/gop-stats-python.wasm: $(WIT) $(wildcard $(EXAMPLES)/python/*.py $(EXAMPLES)/python/requirements.txt)
+	@mkdir -p $(EXAMPLES_DIST)
+	$(PYTHON) -m venv $(EXAMPLES)/python/venv
+	$(EXAMPLES)/python/venv/bin/pip install --quiet --requirement $(EXAMPLES)/python/requirements.txt
+	$(EXAMPLES)/python/venv/bin/componentize-py --wit-path wit --world transcoder-plugin componentize --python-path $(EXAMPLES)/python app --output $@
+
+plugins-pages: setup-examples-all
+	@scripts/plugin-pages.sh
+
+plugins-reference: setup-demo ## Writes docs/plugins/reference.md, as wit/ gives it
+	$(GUEST_CARGO) run --quiet --manifest-path plugins/contract/Cargo.toml -- reference wit docs/plugins/reference.md
+
 web: setup-demo web/dist/index.html ## Builds the player's pages into web/dist/ (installs web/node_modules)
 
 web/dist/index.html: $(WEB_SOURCES) web/node_modules/.package-lock.json
@@ -132,3 +196,4 @@ web/dist/index.html: $(WEB_SOURCES) web/node_modules/.package-lock.json
 clean: ## Removes all that was built here, and the npm packages
 	$(CARGO) clean
 	rm -rf plugins/dist web/dist web/node_modules tests/node_modules
+	rm -rf $(addprefix $(EXAMPLES)/,c/build javascript/build javascript/node_modules python/venv)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing to build and run Millrace on Debian 12, and says what that is.
-# Usage: scripts/setup.sh demo|test|bench
+# Usage: scripts/setup.sh demo|test|bench|examples|examples-all
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,6 +9,12 @@ cd "$(dirname "$0")/.."
 demo=(g++:g++ cmake:cmake nasm:nasm /usr/include/svt-av1/EbSvtAv1Enc.h:libsvtav1enc-dev)
 test=("${demo[@]}" curl:curl ffmpeg:ffmpeg ffprobe:ffmpeg chromium:chromium)
 bench=("${test[@]}" nginx:nginx-light wrk:wrk h2load:nghttp2-client)
+# The plugin in C: a compiler and linker for WebAssembly, the C library, the compiler's own functions, and a parser of JSON.
+examples=(clang-19:clang-19 wasm-ld-19:lld-19 /usr/include/wasm32-wasi/stdio.h:wasi-libc
+	/usr/lib/llvm-19/lib/clang/19/lib/wasi/libclang_rt.builtins-wasm32.a:libclang-rt-19-dev-wasm32 /usr/include/jsmn.h:libjsmn-dev)
+# And the plugin in Python.
+examples_all=("${examples[@]}" python3:python3 /usr/share/doc/python3-venv:python3-venv)
+targets=(wasm32-unknown-unknown)
 
 say() { printf 'setup: %s\n' "$*"; }
 die() {
@@ -20,7 +26,9 @@ case "${1:-}" in
 demo) tools=("${demo[@]}") ;;
 test) tools=("${test[@]}") ;;
 bench) tools=("${bench[@]}") ;;
-*) die "usage: scripts/setup.sh demo|test|bench" ;;
+examples) tools=("${examples[@]}") targets+=(wasm32-wasip2) ;;
+examples-all) tools=("${examples_all[@]}") targets+=(wasm32-wasip2) ;;
+*) die "usage: scripts/setup.sh demo|test|bench|examples|examples-all" ;;
 esac
 
 # Servers live in sbin, which is not on everybody's path.
@@ -68,12 +76,14 @@ install_packages() {
 
 install_rust_parts() {
 	has cargo || die "Rust is needed, and not found: https://rustup.rs"
-	local target=wasm32-unknown-unknown
-	if ! [[ -d $(rustc --print target-libdir --target $target 2>/dev/null) ]]; then
-		has rustup || die "the Rust target $target is needed, and there is no rustup to add it: https://rustup.rs"
-		say "adding the Rust target $target"
-		rustup target add $target
-	fi
+	local target
+	for target in "${targets[@]}"; do
+		if ! [[ -d $(rustc --print target-libdir --target "$target" 2>/dev/null) ]]; then
+			has rustup || die "the Rust target $target is needed, and there is no rustup to add it: https://rustup.rs"
+			say "adding the Rust target $target"
+			rustup target add "$target"
+		fi
+	done
 	local component
 	for component in rustfmt clippy; do
 		if ! cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1; then

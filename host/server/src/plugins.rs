@@ -12,9 +12,10 @@ use crate::config::{Config, OnFault, Plugin, PluginLimits};
 /// The name of the plugin that makes the ladder where no other is listed.
 const LADDER: &str = "ladder";
 
-/// The components that `make plugins` builds.
+/// The components that `make plugins` builds, without the examples for authors.
 #[derive(RustEmbed)]
 #[folder = "../../plugins/dist"]
+#[exclude = "examples/*"]
 #[allow_missing = true]
 struct Bundled;
 

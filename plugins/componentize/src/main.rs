@@ -1,5 +1,5 @@
-//! `componentize IN.wasm OUT.wasm`: makes a component of a core module that was built with wit-bindgen for `wasm32-unknown-unknown`. Such a
-//! component imports what its world imports and nothing else.
+//! `componentize IN.wasm OUT.wasm`: makes a component of a core module that was built with wit-bindgen, in Rust for
+//! `wasm32-unknown-unknown` or in C without imports of WASI. Such a component imports what its world imports and nothing else.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -36,6 +36,10 @@ fn componentize(module: &Path, component: &Path) -> anyhow::Result<()> {
         .module(&core)
         .and_then(|encoder| encoder.encode())
         .with_context(|| format!("no component can be made of {}", module.display()))?;
+    // One that is the same stays, so that what is built of it is not built again.
+    if fs::read(component).is_ok_and(|found| found == encoded) {
+        return Ok(());
+    }
     // Renamed into place, so that whoever reads it never finds half of it, also where several of these run at once.
     let mut unfinished = component.as_os_str().to_owned();
     unfinished.push(format!(".{}", std::process::id()));

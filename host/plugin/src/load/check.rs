@@ -1,10 +1,8 @@
 //! What is looked at before a plugin is let in.
 
-use wasmtime::Engine;
-use wasmtime::component::Component;
-
 use super::LoadFault;
 use crate::bindings::exports::millrace::plugin::transcoder;
+use crate::compile::World;
 use crate::engine::EngineSettings;
 use crate::factory::Descriptor;
 use crate::settings::Limits;
@@ -26,23 +24,13 @@ const MAX_NAME: usize = 64;
 /// The longest summary of a plugin, in bytes.
 const MAX_SUMMARY: usize = 200;
 
-/// The first eight bytes: magic, version, layer (0 for a core module, 1 for a component).
-pub(super) fn preamble(bytes: &[u8]) -> Result<(), LoadFault> {
-    match bytes {
-        [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
-        [b'\0', b'a', b's', b'm', _, _, 0, 0, ..] => Err(LoadFault::CoreModule),
-        _ => Err(LoadFault::NotAComponent),
-    }
-}
-
 /// Imports and exports by name. Whether their types fit is the linker's to say.
-pub(super) fn world(engine: &Engine, component: &Component) -> Result<(), LoadFault> {
-    let world = component.component_type();
-    if let Some((name, _)) = world.imports(engine).find(|(name, _)| !IMPORTS.contains(name)) {
+pub(super) fn world(world: &World) -> Result<(), LoadFault> {
+    if let Some(name) = world.imports.iter().find(|name| !IMPORTS.contains(&name.as_str())) {
         return Err(LoadFault::Import(tidy(name)));
     }
-    if !world.exports(engine).any(|(name, _)| name == EXPORT) {
-        let exports: Vec<String> = world.exports(engine).map(|(name, _)| format!("`{}`", tidy(name))).collect();
+    if !world.exports.iter().any(|name| name == EXPORT) {
+        let exports: Vec<String> = world.exports.iter().map(|name| format!("`{}`", tidy(name))).collect();
         let exports = if exports.is_empty() { "nothing".into() } else { exports.join(", ") };
         return Err(LoadFault::WrongWorld { missing: EXPORT.into(), exports: tidy(&exports) });
     }

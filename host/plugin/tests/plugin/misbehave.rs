@@ -189,8 +189,10 @@ async fn flooding_the_output_is_slowed_down_and_waiting_is_not_the_guests_time()
 
 #[tokio::test]
 async fn more_instances_than_there_is_room_for() {
+    use crate::host::compiler;
     use millrace_plugin::{EngineSettings, Plugins};
-    let plugins = Plugins::new(EngineSettings { max_instances: 1, threads: 1, ..EngineSettings::default() }).unwrap();
+    let plugins =
+        Plugins::new(EngineSettings { max_instances: 1, threads: 1, ..EngineSettings::new(compiler()) }).unwrap();
     let first = Observed::new(load(&plugins, misbehave("first")).await.unwrap());
     let second = Observed::new(load(&plugins, misbehave("second")).await.unwrap());
     let bus = bus();

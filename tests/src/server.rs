@@ -73,6 +73,8 @@ impl Server {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("MILLRACE_")) {
             command.env_remove(name);
         }
+        // Nor is what the user has compiled. One test need not compile what another has.
+        command.env("XDG_CACHE_HOME", Self::binary().with_file_name("test-cache"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the server can be started");
         let (found, address) = mpsc::sync_channel(1);

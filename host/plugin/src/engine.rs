@@ -2,15 +2,16 @@
 
 mod ticker;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::{HasSelf, Linker};
-use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::bindings::TranscoderPlugin;
+use crate::compile::codegen::{self, MEMORY_GUARD, MEMORY_RESERVATION};
+use crate::compile::{Compiler, Compiling};
 use crate::metrics::{RaisedAlarm, Registry};
 use crate::settings::Limits;
 use crate::state::State;
@@ -21,11 +22,14 @@ pub(crate) use ticker::Ticking;
 
 /// How long a guest runs before the next one on its thread has its turn.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
-/// Core instances and tables that one component may consist of. A guest of wit-bindgen takes three and two; the toolchains of other
-/// languages add adapters.
-const PARTS: u32 = 6;
-/// Core memories that one component may have.
-const MEMORIES: u32 = 1;
+/// Core instances that one component may consist of. A guest of wit-bindgen takes three; Python takes 14.
+const CORE_INSTANCES: u32 = 64;
+/// Tables that one component may have. A guest of wit-bindgen takes two.
+const TABLES: u32 = 8;
+/// Core memories that one component may have. Most have one; JavaScript in QuickJS has three.
+const MEMORIES: u32 = 4;
+/// Address space that the memories of the whole pool may take: half of what a process has on processors of 47 bits.
+const POOL: u64 = 1 << 46;
 
 /// What all plugins share.
 #[derive(Clone, Debug)]
@@ -38,19 +42,20 @@ pub struct EngineSettings {
     pub memory: usize,
     /// The most table elements any plugin may be allowed.
     pub table_elements: usize,
-    /// Where compiled plugins are kept from one start to the next, if anywhere.
-    pub cache: Option<PathBuf>,
+    /// How they are compiled.
+    pub compiler: Compiler,
 }
 
-impl Default for EngineSettings {
-    fn default() -> Self {
+impl EngineSettings {
+    /// The defaults, with this compiler.
+    pub fn new(compiler: Compiler) -> Self {
         let limits = Limits::default();
         Self {
             max_instances: 256,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             memory: limits.memory,
             table_elements: limits.table_elements,
-            cache: None,
+            compiler,
         }
     }
 }
@@ -68,14 +73,6 @@ pub enum EngineError {
         /// What is wrong.
         reason: String,
     },
-    /// The directory of compiled plugins.
-    #[error("compiled plugins cannot be kept in {}: {reason}", path.display())]
-    Cache {
-        /// As configured.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
     /// The threads.
     #[error("the plugins' threads cannot be started: {0}")]
     Threads(#[from] std::io::Error),
@@ -89,6 +86,7 @@ pub(crate) struct Shared {
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<State>,
     pub(crate) settings: EngineSettings,
+    pub(crate) compiling: Compiling,
     pub(crate) threads: GuestThreads,
     pub(crate) ticker: Ticker,
     pub(crate) metrics: Registry,
@@ -99,7 +97,7 @@ impl Plugins {
     /// Sets aside the pool and starts the threads.
     ///
     /// # Errors
-    /// Where the machine has not the address space or the threads, or the directory of compiled plugins cannot be used.
+    /// Where the machine has not the address space or the threads.
     pub fn new(settings: EngineSettings) -> Result<Self, EngineError> {
         let engine = engine(&settings)?;
         let mut linker = Linker::new(&engine);
@@ -108,7 +106,9 @@ impl Plugins {
         let threads = GuestThreads::new(settings.threads)?;
         let ticker = Ticker::new(engine.clone())?;
         let room = Arc::new(Semaphore::new(settings.max_instances as usize));
-        Ok(Self(Arc::new(Shared { engine, linker, settings, threads, ticker, metrics: Registry::default(), room })))
+        let compiling = Compiling::new(&engine, settings.compiler.clone());
+        let metrics = Registry::default();
+        Ok(Self(Arc::new(Shared { engine, linker, settings, compiling, threads, ticker, metrics, room })))
     }
 }
 
@@ -143,27 +143,21 @@ fn unfit(settings: &EngineSettings, error: &wasmtime::Error) -> EngineError {
 
 fn engine(settings: &EngineSettings) -> Result<Engine, EngineError> {
     let instances = settings.max_instances.max(1);
+    // A plugin with all its memories always finds room, unless there are so many places that only plugins with one do.
+    let memories = u64::from(instances) * u64::from(MEMORIES);
+    let memories = memories.min(POOL / (MEMORY_RESERVATION + MEMORY_GUARD)).max(instances.into());
     let mut pool = PoolingAllocationConfig::default();
     pool.total_component_instances(instances)
-        .total_core_instances(instances.saturating_mul(PARTS))
-        .max_core_instances_per_component(PARTS)
-        .total_memories(instances.saturating_mul(MEMORIES))
+        .total_core_instances(instances.saturating_mul(CORE_INSTANCES))
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .total_memories(u32::try_from(memories).unwrap_or(u32::MAX))
         .max_memories_per_component(MEMORIES)
-        .total_tables(instances.saturating_mul(PARTS))
-        .max_tables_per_component(PARTS)
+        .total_tables(instances.saturating_mul(TABLES))
+        .max_tables_per_component(TABLES)
         .total_stacks(instances)
         .max_memory_size(settings.memory)
         .table_elements(settings.table_elements);
-    let mut config = Config::new();
-    config
-        .wasm_component_model(true)
-        .epoch_interruption(true)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
-    if let Some(path) = &settings.cache {
-        let refused = |reason: String| EngineError::Cache { path: path.clone(), reason };
-        let mut cache = CacheConfig::new();
-        cache.with_directory(path);
-        config.cache(Some(Cache::new(cache).map_err(|error| refused(error.to_string()))?));
-    }
+    let mut config = codegen::config();
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     Engine::new(&config).map_err(|error| unfit(settings, &error))
 }

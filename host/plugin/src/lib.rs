@@ -7,8 +7,11 @@
 //! What a plugin may take is in its [`Limits`]; what it is told comes from [`PluginSettings`]. It is given what its world imports, and
 //! WASI as far as runtimes insist on it: nothing of the machine is in it.
 
+#![deny(unsafe_code)]
+
 mod bindings;
 mod clock;
+mod compile;
 mod engine;
 mod factory;
 mod fault;
@@ -26,6 +29,10 @@ mod threads;
 mod transcoder;
 mod wasi;
 
+pub use compile::{
+    About, CacheSettings, CompileError, CompileJob, CompileLimits, Compiler, NotAJob, Producer, World, WorldError,
+    WorldLimits,
+};
 pub use engine::{EngineError, EngineSettings, Plugins};
 pub use factory::{Descriptor, PluginFactory};
 pub use load::{LoadError, LoadFault};

@@ -11,9 +11,10 @@ use std::time::Instant;
 
 use millrace_transcode::factory::Slot;
 use tokio::io::AsyncReadExt;
-use wasmtime::component::{Component, InstancePre};
+use wasmtime::component::InstancePre;
 
 use crate::bindings::exports::millrace::plugin::{about, transcoder};
+use crate::compile::{CompileError, WorldError};
 use crate::engine::{Plugins, Shared};
 use crate::factory::PluginFactory;
 use crate::fault::in_words;
@@ -23,9 +24,6 @@ use crate::settings::{Limits, PluginSettings};
 use crate::share::Share;
 use crate::state::State;
 use crate::text::tidy;
-
-/// The longest component that is read, in bytes.
-const MAX_COMPONENT: u64 = 64 << 20;
 
 /// Why a plugin was not loaded.
 #[derive(Debug, thiserror::Error)]
@@ -46,18 +44,12 @@ pub enum LoadFault {
     /// The file cannot be read.
     #[error("cannot be read: {0}")]
     Read(#[source] std::io::Error),
-    /// The file is too long.
-    #[error("is longer than {MAX_COMPONENT} bytes")]
-    TooLong,
-    /// The file is something else.
-    #[error("is not a WebAssembly component")]
-    NotAComponent,
-    /// The file is a core module.
-    #[error("is a core WebAssembly module and not a component: `componentize IN.wasm OUT.wasm` makes one of it")]
-    CoreModule,
+    /// It is no component, or one that is damaged or too large.
+    #[error(transparent)]
+    World(#[from] WorldError),
     /// It cannot be compiled, or is too large for the pool of instances.
-    #[error("cannot be compiled: {0}")]
-    Compile(String),
+    #[error(transparent)]
+    Compile(#[from] CompileError),
     /// It is not of a world that plugins are of.
     #[error("is no plugin: it does not export `{missing}` (it exports {exports})")]
     WrongWorld {
@@ -145,7 +137,7 @@ impl Plugins {
     /// Where the file cannot be read, is not a component of the right world, asks for what plugins are not given, cannot be compiled, or does
     /// not describe itself properly.
     pub async fn load(&self, settings: PluginSettings) -> Result<Arc<PluginFactory>, LoadError> {
-        match read(&settings.path).await {
+        match read(&settings.path, self.0.settings.compiler.world.bytes).await {
             Ok(bytes) => self.load_bytes(settings, bytes).await,
             Err(fault) => Err(blame(&settings, fault)),
         }
@@ -158,7 +150,7 @@ impl Plugins {
     pub async fn load_bytes(
         &self,
         settings: PluginSettings,
-        bytes: impl AsRef<[u8]> + Send + 'static,
+        bytes: impl AsRef<[u8]> + Send + Sync + 'static,
     ) -> Result<Arc<PluginFactory>, LoadError> {
         self.prepare(&settings, bytes).await.map(Arc::new).map_err(|fault| blame(&settings, fault))
     }
@@ -166,16 +158,13 @@ impl Plugins {
     async fn prepare(
         &self,
         settings: &PluginSettings,
-        bytes: impl AsRef<[u8]> + Send + 'static,
+        bytes: impl AsRef<[u8]> + Send + Sync + 'static,
     ) -> Result<PluginFactory, LoadFault> {
         check::limits(&settings.limits, &self.0.settings)?;
         if !settings.settings.is_object() {
             return Err(LoadFault::Settings);
         }
-        let engine = self.0.clone();
-        // Compiling takes tens of milliseconds and more, on as many threads as there are.
-        let compiled = tokio::task::spawn_blocking(move || link(&engine, bytes.as_ref()));
-        let Linked { pre, about, transcoder } = compiled.await.map_err(|_| LoadFault::Ended)??;
+        let Linked { pre, about, transcoder } = link(&self.0, Arc::new(bytes)).await?;
         let metrics = self.0.metrics.add(&settings.name, settings.limits.series).map_err(LoadFault::AlikeName)?;
         let plugin = Arc::new(Loaded {
             name: settings.name.clone(),
@@ -209,18 +198,21 @@ fn blame(settings: &PluginSettings, fault: LoadFault) -> LoadError {
     LoadError { plugin: settings.name.clone(), path: settings.path.clone(), fault }
 }
 
-async fn read(path: &Path) -> Result<Vec<u8>, LoadFault> {
+/// The bytes of a file, if they are no more than `most`.
+async fn read(path: &Path, most: usize) -> Result<Vec<u8>, LoadFault> {
     let file = tokio::fs::File::open(path).await.map_err(LoadFault::Read)?;
     let mut bytes = Vec::new();
-    file.take(MAX_COMPONENT + 1).read_to_end(&mut bytes).await.map_err(LoadFault::Read)?;
-    if bytes.len() as u64 > MAX_COMPONENT { Err(LoadFault::TooLong) } else { Ok(bytes) }
+    file.take(most as u64 + 1).read_to_end(&mut bytes).await.map_err(LoadFault::Read)?;
+    if bytes.len() > most { Err(WorldError::too_long(bytes.len(), most).into()) } else { Ok(bytes) }
 }
 
-fn link(shared: &Shared, bytes: &[u8]) -> Result<Linked, LoadFault> {
-    check::preamble(bytes)?;
-    let component = Component::from_binary(&shared.engine, bytes)
-        .map_err(|error| LoadFault::Compile(tidy(&format!("{error:#}"))))?;
-    check::world(&shared.engine, &component)?;
+/// Compiles a component that is of the right world, and links it.
+async fn link<B>(shared: &Shared, bytes: Arc<B>) -> Result<Linked, LoadFault>
+where
+    B: AsRef<[u8]> + Send + Sync + 'static,
+{
+    check::world(&shared.compiling.world(&bytes).await??)?;
+    let component = shared.compiling.component(&bytes).await?;
     let contract = |error: wasmtime::Error| LoadFault::Contract(tidy(&format!("{error:#}")));
     let pre = shared.linker.instantiate_pre(&component).map_err(contract)?;
     let about = Arc::new(about::GuestIndices::new(&pre).map_err(contract)?);

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use millrace_plugin::CompileJob;
 
 use crate::config::{self, Config, ConfigErrors, Flag, Overlay};
 use crate::pipe::{PublishArgs, SubscribeArgs};
@@ -99,6 +100,12 @@ pub enum Command {
     CheckConfig {
         /// The TOML file
         file: PathBuf,
+    },
+    /// Compile one plugin within limits: what the server starts itself for
+    #[command(hide = true)]
+    CompilePlugin {
+        /// What it says to itself
+        job: CompileJob,
     },
 }
 
@@ -252,6 +259,14 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_the_server_says_to_itself_is_not_in_the_help() {
+        let help = Cli::command().render_long_help().to_string();
+        assert!(help.contains("check-config") && !help.contains("compile-plugin"), "{help}");
+        let error = Cli::try_parse_from(["millrace", "compile-plugin", "film.wasm"]).unwrap_err().to_string();
+        assert!(error.contains("this command is for the server to start"), "{error}");
     }
 
     #[test]

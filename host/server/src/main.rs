@@ -22,6 +22,7 @@ fn main() -> ExitCode {
             }
             ExitCode::from(verdict.code)
         }
+        Command::CompilePlugin { job } => job.run(),
     }
 }
 

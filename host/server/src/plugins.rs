@@ -1,13 +1,15 @@
 //! The plugins that the configuration asks for, and those that the binary carries.
 
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use millrace_plugin::{EngineSettings, Limits, PluginSettings, Plugins};
+use millrace_plugin::{CacheSettings, Compiler, EngineSettings, Limits, PluginSettings, Plugins};
 use millrace_transcode::factory::{Breaker, Factory, Policy};
 use rust_embed::RustEmbed;
 
-use crate::config::{Config, OnFault, Plugin, PluginLimits};
+use crate::config::{Config, OnFault, Plugin, PluginCache, PluginHost, PluginLimits};
 
 /// The name of the plugin that makes the ladder where no other is listed.
 const LADDER: &str = "ladder";
@@ -25,7 +27,7 @@ pub(crate) async fn load(config: &Config) -> anyhow::Result<Vec<Arc<dyn Factory>
     if listed.is_empty() && !config.uses_bundled_plugin() {
         return Ok(Vec::new());
     }
-    let plugins = Plugins::new(engine(config)).context("the plugin host cannot start")?;
+    let plugins = Plugins::new(engine(config)?).context("the plugin host cannot start")?;
     let mut factories: Vec<Arc<dyn Factory>> = Vec::new();
     for plugin in listed {
         factories.push(plugins.load(settings(plugin)).await?);
@@ -41,10 +43,10 @@ pub(crate) async fn load(config: &Config) -> anyhow::Result<Vec<Arc<dyn Factory>
     Ok(factories)
 }
 
-fn engine(config: &Config) -> EngineSettings {
+fn engine(config: &Config) -> anyhow::Result<EngineSettings> {
     let limits: Vec<_> = config.plugins.iter().map(|plugin| limits(&plugin.limits)).collect();
-    let defaults = EngineSettings::default();
-    EngineSettings {
+    let defaults = EngineSettings::new(compiler(&config.plugin_host)?);
+    Ok(EngineSettings {
         max_instances: u32::try_from(config.plugin_host.max_instances).unwrap_or(u32::MAX),
         threads: config.plugin_host.threads.unwrap_or(defaults.threads),
         memory: limits.iter().map(|limits| limits.memory).max().unwrap_or(defaults.memory).max(defaults.memory),
@@ -55,7 +57,37 @@ fn engine(config: &Config) -> EngineSettings {
             .unwrap_or(0)
             .max(defaults.table_elements),
         ..defaults
+    })
+}
+
+/// This program, as a process of its own for every plugin that is compiled.
+fn compiler(host: &PluginHost) -> anyhow::Result<Compiler> {
+    let directory = match &host.cache {
+        PluginCache::Off => None,
+        PluginCache::Directory(directory) => Some(directory.clone()),
+        PluginCache::User => user_cache(|name| std::env::var_os(name)),
+    };
+    let cache =
+        directory.map(|directory| CacheSettings { bytes: host.cache_size.get(), ..CacheSettings::new(directory) });
+    Ok(Compiler { args: vec!["compile-plugin".into()], cache, ..Compiler::new(this_program()?) })
+}
+
+/// Where this program is. The file may be replaced by another version while the server runs, so on Linux it is what the process itself
+/// was started from.
+fn this_program() -> anyhow::Result<PathBuf> {
+    let running = Path::new("/proc/self/exe");
+    if cfg!(target_os = "linux") && running.exists() {
+        return Ok(running.into());
     }
+    std::env::current_exe().context("where this program is cannot be found out, and it is what compiles plugins")
+}
+
+/// The directory for what can be made again, by the XDG Base Directory Specification, which has relative paths ignored. None without a
+/// home.
+fn user_cache(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let absolute = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let caches = absolute("XDG_CACHE_HOME").or_else(|| Some(absolute("HOME")?.join(".cache")));
+    Some(caches?.join("millrace/plugins"))
 }
 
 fn settings(plugin: &Plugin) -> PluginSettings {
@@ -85,5 +117,22 @@ fn limits(limits: &PluginLimits) -> Limits {
         handles: limits.handles,
         pinned: limits.pinned.get(),
         output_rate: limits.output_rate.get(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compiled_plugins_are_kept_where_the_user_keeps_caches() {
+        let cache = |variables: &[(&str, &str)]| {
+            user_cache(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into()))
+        };
+        let home = ("HOME", "/home/miller");
+        assert_eq!(cache(&[home]), Some("/home/miller/.cache/millrace/plugins".into()));
+        assert_eq!(cache(&[home, ("XDG_CACHE_HOME", "/var/cache")]), Some("/var/cache/millrace/plugins".into()));
+        assert_eq!(cache(&[home, ("XDG_CACHE_HOME", "here")]), Some("/home/miller/.cache/millrace/plugins".into()));
+        assert_eq!(cache(&[("HOME", "")]), None);
     }
 }

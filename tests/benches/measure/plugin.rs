@@ -14,7 +14,8 @@ use millrace_media::clock::Clock;
 use millrace_media::fragment::Marks;
 use millrace_media::track::{Format, Kind};
 use millrace_media::{BroadcastName, Fragment, Time, Timescale, TrackName};
-use millrace_plugin::{EngineSettings, Limits, PluginSettings, Plugins};
+use millrace_plugin::{Compiler, EngineSettings, Limits, PluginSettings, Plugins};
+use millrace_tests::Server;
 use millrace_transcode::Runner;
 use millrace_transcode::factory::{Context, Factory, Fault, Scope, Transcoder};
 use millrace_transcode::output::Output;
@@ -31,7 +32,8 @@ const SIZES: [(usize, &str); 2] = [(1_000, "1 kB"), (1_000_000, "1 MB")];
 
 pub(crate) fn measure() -> anyhow::Result<Vec<Row>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let plugins = Plugins::new(EngineSettings { threads: 1, ..EngineSettings::default() })?;
+    let compiler = Compiler { args: vec!["compile-plugin".into()], ..Compiler::new(Server::binary()) };
+    let plugins = Plugins::new(EngineSettings { threads: 1, ..EngineSettings::new(compiler) })?;
     // Nothing but the pass is to be measured.
     let limits = Limits { output_rate: u64::MAX, ..Limits::default() };
     let settings =

@@ -1,9 +1,7 @@
 //! What is looked at before a plugin is let in.
 
-use wasmtime::Engine;
-use wasmtime::component::Component;
-
 use super::LoadFault;
+use crate::compile::World;
 use crate::engine::EngineSettings;
 use crate::factory::Descriptor;
 use crate::imports::Described;
@@ -21,25 +19,13 @@ const IMPORTS: [&str; 7] = ["types", "log", "metrics", "state", "media", "output
 const WASI: [&str; 7] =
     ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:http/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
 
-/// The first eight bytes: magic, version, layer (0 for a core module, 1 for a component).
-pub(super) fn preamble(bytes: &[u8]) -> Result<(), LoadFault> {
-    match bytes {
-        [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
-        [b'\0', b'a', b's', b'm', _, _, 0, 0, ..] => Err(LoadFault::CoreModule),
-        _ => Err(LoadFault::NotAComponent),
-    }
-}
-
 /// Imports and exports by name. Whether their types fit is the linker's to say.
-pub(super) fn world(engine: &Engine, component: &Component) -> Result<(), LoadFault> {
-    let world = component.component_type();
-    let imports: Vec<_> = world.imports(engine).map(|(name, _)| name.to_owned()).collect();
-    let exports: Vec<_> = world.exports(engine).map(|(name, _)| name.to_owned()).collect();
-    names(&imports, &exports)
+pub(super) fn world(world: &World) -> Result<(), LoadFault> {
+    names(&world.imports, &world.exports)
 }
 
 /// Whether these may be the imports and exports of a plugin.
-pub(super) fn names(imports: &[String], exports: &[String]) -> Result<(), LoadFault> {
+fn names(imports: &[String], exports: &[String]) -> Result<(), LoadFault> {
     imports.iter().try_for_each(|name| import(name))?;
     for hook in EXPORTS {
         let ours = |name: &String| {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use millrace_codec::{VideoCodec, VideoSettings};
 use millrace_media::track::{Event, Kind, Start};
 use millrace_media::{Broadcast, Fragment};
-use millrace_plugin::{EngineSettings, LoadError, PluginFactory, PluginSettings, Plugins};
+use millrace_plugin::{Compiler, EngineSettings, LoadError, PluginFactory, PluginSettings, Plugins};
 use millrace_transcode::factory::{
     Breaker, Context, Decision, Factory, Fault, Gap, Scope, SourceTrack, Stop, Taken, TrackEnd, Transcoder,
 };
@@ -16,9 +16,18 @@ use millrace_transcode::{Ladder, Rendition, Runner, Sound};
 
 use crate::guests::component;
 
+/// The one that is built for tests, with the default limits.
+pub(crate) fn compiler() -> Compiler {
+    Compiler::new(env!("CARGO_BIN_EXE_millrace-compile-plugin"))
+}
+
 /// One thread: whoever holds it up holds up everybody.
 pub(crate) fn engine() -> Plugins {
-    Plugins::new(EngineSettings { threads: 1, max_instances: 16, ..EngineSettings::default() }).unwrap()
+    engine_with(compiler())
+}
+
+pub(crate) fn engine_with(compiler: Compiler) -> Plugins {
+    Plugins::new(EngineSettings { threads: 1, max_instances: 16, ..EngineSettings::new(compiler) }).unwrap()
 }
 
 /// `misbehave`, told what to do, and named after that.

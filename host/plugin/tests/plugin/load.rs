@@ -45,7 +45,7 @@ async fn a_file_that_is_too_long() {
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().set_len((64 << 20) + 1).unwrap();
     let error = engine().load(PluginSettings::new("long", file.path())).await.unwrap_err();
-    assert!(matches!(error.fault, LoadFault::TooLong), "{error}");
+    assert!(error.to_string().ends_with("has at least 67108865 bytes, and the limit is 67108864"), "{error}");
 }
 
 #[tokio::test]
@@ -64,11 +64,11 @@ async fn a_component_that_is_cut_short_or_broken() {
     let plugins = engine();
     let whole = component("passthrough");
     let error = refusal(&plugins, &whole[..whole.len() / 2]).await;
-    assert!(error.contains("cannot be compiled: "), "{error}");
+    assert!(error.contains(" is damaged at byte ") && error.contains("unexpected end"), "{error}");
     let mut broken = whole;
     broken[8..64].fill(0xff);
     let error = refusal(&plugins, &broken).await;
-    assert!(error.contains("cannot be compiled: "), "{error}");
+    assert!(error.contains(" is damaged at byte "), "{error}");
 }
 
 #[tokio::test]
@@ -148,15 +148,6 @@ async fn the_plugins_we_ship_describe_themselves() {
         assert_eq!((plugin.name(), plugin.scope(), plugin.kinds()), (name, scope, kinds));
         assert!(!plugin.descriptor().summary.is_empty());
     }
-}
-
-#[tokio::test]
-async fn compiled_plugins_are_kept_from_one_start_to_the_next() {
-    use millrace_plugin::EngineSettings;
-    let cache = tempfile::tempdir().unwrap();
-    let settings = EngineSettings { cache: Some(cache.path().into()), max_instances: 4, ..EngineSettings::default() };
-    shipped(&Plugins::new(settings).unwrap(), "passthrough").await;
-    assert!(std::fs::read_dir(cache.path()).unwrap().next().is_some());
 }
 
 #[tokio::test]

@@ -1,8 +1,11 @@
 //! Plugins as an operator meets them: loaded from components built here, run by the runner on a real bus.
 
+mod bombs;
+mod compile;
 mod contract;
 mod guests;
 mod host;
+mod hostile;
 mod ladder;
 mod load;
 mod logs;

@@ -7,7 +7,7 @@ use millrace_plugin::{EngineSettings, Limits, PluginSettings, Plugins};
 use millrace_transcode::Runner;
 use millrace_transcode::factory::{Factory, Fault, Policy};
 
-use crate::host::{Observed, engine, load, misbehave, read, shipped, stats, until};
+use crate::host::{Observed, compiler, engine, load, misbehave, read, shipped, stats, until};
 use crate::logs::{lines, logged};
 use crate::source::{GROUP, Source, bus};
 
@@ -188,7 +188,8 @@ async fn flooding_the_output_is_slowed_down_and_waiting_is_not_the_guests_time()
 
 #[tokio::test]
 async fn more_instances_than_there_is_room_for() {
-    let plugins = Plugins::new(EngineSettings { max_instances: 1, threads: 1, ..EngineSettings::default() }).unwrap();
+    let plugins =
+        Plugins::new(EngineSettings { max_instances: 1, threads: 1, ..EngineSettings::new(compiler()) }).unwrap();
     let first = Observed::new(load(&plugins, misbehave("first")).await.unwrap());
     let second = Observed::new(load(&plugins, misbehave("second")).await.unwrap());
     let bus = bus();
@@ -225,7 +226,7 @@ async fn trapping_in_the_midst_of_a_fill() {
 #[tokio::test]
 async fn a_place_in_the_pool_that_was_used_before_has_nothing_in_it() {
     crate::logs::keep();
-    let plugins = Plugins::new(EngineSettings { max_instances: 2, threads: 1, ..EngineSettings::default() }).unwrap();
+    let plugins = Plugins::new(EngineSettings { max_instances: 2, threads: 1, ..EngineSettings::new(compiler()) }).unwrap();
     let settings = PluginSettings { limits: patient(), ..misbehave("recycled") };
     let plugin = Observed::new(load(&plugins, settings).await.unwrap());
     let bus = bus();

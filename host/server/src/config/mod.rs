@@ -47,7 +47,7 @@ pub use log::{Log, LogFilter, LogFormat};
 pub use moq::{Jwt, Moq, Relay, RelayTrust, RelayUrl};
 pub use overlay::{ChangeError, Overlay};
 pub use pattern::BroadcastPattern;
-pub use plugin::{OnFault, Plugin, PluginHost, PluginLimits};
+pub use plugin::{OnFault, Plugin, PluginCache, PluginHost, PluginLimits};
 pub use rendition::{Audio, Rendition};
 pub use request::{ladder_from_json, rendition_from_json};
 pub use transcode::{FrameSize, Transcode};

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use millrace_media::TrackName;
 use serde_json::Value;
+use toml::de::DeValue;
 
 use super::fault::Fault;
 use super::pattern::BroadcastPattern;
 use super::section::{Element, Section};
-use super::setting::words;
+use super::setting::{Refusal, Setting, words};
 use super::unit::{BitRate, ByteSize};
 
 /// One plugin: a WebAssembly component, what it is told, and what it may take.
@@ -75,6 +76,42 @@ pub struct PluginHost {
     pub max_instances: usize,
     /// Threads that run them; none for one a processor core.
     pub threads: Option<usize>,
+    /// Where compiled plugins are kept from one start to the next.
+    pub cache: PluginCache,
+    /// The most that is kept there.
+    pub cache_size: ByteSize,
+}
+
+/// Where compiled plugins are kept from one start to the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PluginCache {
+    /// Among the caches of the user that the server runs as.
+    #[default]
+    User,
+    /// In this directory.
+    Directory(PathBuf),
+    /// Nowhere.
+    Off,
+}
+
+impl Setting for PluginCache {
+    const EXPECTED: &'static str = "the path of a directory, or false";
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        match text {
+            "" => Err(Refusal::Value(None)),
+            "false" => Ok(Self::Off),
+            path => Ok(Self::Directory(path.into())),
+        }
+    }
+
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, Refusal> {
+        match value {
+            DeValue::Boolean(false) => Ok(Self::Off),
+            DeValue::Boolean(true) => Err(Refusal::Value(None)),
+            _ => value.as_str().map_or(Err(Refusal::Type), Self::from_text),
+        }
+    }
 }
 
 impl Default for PluginLimits {
@@ -92,7 +129,13 @@ impl Default for PluginLimits {
 
 impl Default for PluginHost {
     fn default() -> Self {
-        Self { bundled: true, max_instances: 256, threads: None }
+        Self {
+            bundled: true,
+            max_instances: 256,
+            threads: None,
+            cache: PluginCache::User,
+            cache_size: ByteSize::mib(1024),
+        }
     }
 }
 
@@ -167,6 +210,15 @@ impl PluginHost {
             bundled: section.value("bundled", default.bundled),
             max_instances: section.within("max_instances", default.max_instances, 1..=100_000),
             threads: section.optional_within("threads", 1..=1024),
+            cache: match section.optional("cache") {
+                Some(PluginCache::Directory(path)) => PluginCache::Directory(section.in_directory("cache", path)),
+                given => given.unwrap_or_default(),
+            },
+            cache_size: section.within(
+                "cache_size",
+                default.cache_size,
+                ByteSize::mib(16)..=ByteSize::mib(1024 * 1024),
+            ),
         }
     }
 }

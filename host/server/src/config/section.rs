@@ -165,7 +165,8 @@ impl<'r, 'd> Section<'r, 'd> {
         Some(self.in_directory(key, path))
     }
 
-    fn in_directory(&mut self, key: &'static str, path: PathBuf) -> PathBuf {
+    /// A path that was given for a key, as [`required_path`](Self::required_path) reads it.
+    pub(super) fn in_directory(&mut self, key: &'static str, path: PathBuf) -> PathBuf {
         match self.given(key) {
             Some(Given::Toml(_)) => self.reader.in_directory(path),
             _ => path,

@@ -190,3 +190,18 @@ fn an_empty_list_of_ladders_is_no_ladder() {
     let config = read("ladder = []").unwrap();
     assert!(config.renditions(&BroadcastName::new("live/a").unwrap()).is_empty());
 }
+
+#[test]
+fn the_cache_of_plugins_is_a_directory_or_off() {
+    let cache = |value: &str| read(&format!("[plugin_host]\ncache = {value}\n")).map(|config| config.plugin_host.cache);
+    assert_eq!(read("").unwrap().plugin_host.cache, PluginCache::User);
+    assert_eq!(cache("false").unwrap(), PluginCache::Off);
+    assert_eq!(cache("\"/var/cache/mr\"").unwrap(), PluginCache::Directory("/var/cache/mr".into()));
+    let variable = |value| read_env(&[("MILLRACE_PLUGIN_HOST_CACHE", value)]).map(|config| config.plugin_host.cache);
+    assert_eq!(variable("false").unwrap(), PluginCache::Off);
+    assert_eq!(variable("cache").unwrap(), PluginCache::Directory("cache".into()));
+    for wrong in ["true", "\"\"", "1"] {
+        let error = cache(wrong).unwrap_err().to_string();
+        assert!(error.contains("expected the path of a directory, or false"), "{error}");
+    }
+}

@@ -1,6 +1,7 @@
 //! The API: what is live, what works on it, and the ladders, which can be changed. `openapi.json` describes it, and everything else that the
 //! server answers over HTTP.
 
+mod alarms;
 mod body;
 mod broadcasts;
 mod guard;
@@ -20,6 +21,7 @@ use axum::routing::get;
 use axum::{Json, Router, middleware};
 use millrace_deliver::hls::Hls;
 use millrace_media::Bus;
+use millrace_plugin::Plugins;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, Info, License, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
@@ -42,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) ladders: Arc<Ladders>,
     /// None where Media over QUIC is not spoken.
     pub(crate) moq: Option<Arc<Status>>,
+    /// None where there is no plugin.
+    pub(crate) plugins: Option<Plugins>,
 }
 
 /// The routes. What is not for viewers is for operators alone.
@@ -56,6 +60,7 @@ pub(crate) fn router(shared: Shared, operators: Operators) -> Router {
 fn described(operators: Operators) -> (Router<Shared>, OpenApi) {
     let guarded = OpenApiRouter::new()
         .routes(routes!(transcoders::list))
+        .routes(routes!(alarms::list))
         .routes(routes!(moq::relays))
         .routes(routes!(ladders::list, ladders::add))
         .routes(routes!(ladders::show, ladders::remove))

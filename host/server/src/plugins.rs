@@ -21,11 +21,19 @@ const LADDER: &str = "ladder";
 #[allow_missing = true]
 struct Bundled;
 
+/// What was loaded.
+#[derive(Default)]
+pub(crate) struct Loaded {
+    pub(crate) factories: Vec<Arc<dyn Factory>>,
+    /// None where there is no plugin.
+    pub(crate) plugins: Option<Plugins>,
+}
+
 /// Loads them all. One that cannot be loaded stops the start: a server that runs without what its operator asked for would be worse.
-pub(crate) async fn load(config: &Config) -> anyhow::Result<Vec<Arc<dyn Factory>>> {
+pub(crate) async fn load(config: &Config) -> anyhow::Result<Loaded> {
     let listed: Vec<_> = config.plugins.iter().filter(|plugin| plugin.enabled).collect();
     if listed.is_empty() && !config.uses_bundled_plugin() {
-        return Ok(Vec::new());
+        return Ok(Loaded::default());
     }
     let plugins = Plugins::new(engine(config)?).context("the plugin host cannot start")?;
     let mut factories: Vec<Arc<dyn Factory>> = Vec::new();
@@ -40,7 +48,7 @@ pub(crate) async fn load(config: &Config) -> anyhow::Result<Vec<Arc<dyn Factory>
         let settings = PluginSettings::new(LADDER, format!("bundled/{file}"));
         factories.push(plugins.load_bytes(settings, component.data).await?);
     }
-    Ok(factories)
+    Ok(Loaded { factories, plugins: Some(plugins) })
 }
 
 fn engine(config: &Config) -> anyhow::Result<EngineSettings> {
@@ -112,11 +120,18 @@ fn settings(plugin: &Plugin) -> PluginSettings {
 fn limits(limits: &PluginLimits) -> Limits {
     Limits {
         call_time: limits.call_time,
+        call_wait: limits.call_wait,
+        cpu: limits.cpu.get(),
         memory: usize::try_from(limits.memory.get()).unwrap_or(usize::MAX),
         table_elements: limits.table_elements,
         handles: limits.handles,
         pinned: limits.pinned.get(),
+        output_tracks: limits.output_tracks,
         output_rate: limits.output_rate.get(),
+        fragments: limits.fragments as u64,
+        fragment: limits.fragment.get(),
+        series: limits.series,
+        log: limits.log as u64,
     }
 }
 

@@ -21,6 +21,7 @@ use crate::config::{Config, Overlay};
 use crate::demo::{self, Demo};
 use crate::ladders::Ladders;
 use crate::listen::{self, Listeners};
+use crate::plugins::Loaded;
 use crate::reload::Reload;
 use crate::{api, moq, pages, plugins, settings, telemetry, upkeep};
 
@@ -54,7 +55,7 @@ pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result
     let telemetry = telemetry::install()?;
     millrace_supervise::report_panics();
     let bus = Bus::new(settings::bus(&config), Arc::new(Clock::system()));
-    let factories = plugins::load(&config).await?;
+    let Loaded { factories, plugins } = plugins::load(&config).await?;
     let ladders = overlay.apply(&config.ladders).iter().map(settings::ladder).collect();
     let runner = Arc::new(Runner::start_within(&bus, factories, ladders, settings::decoding(&config)));
     let ladders = Arc::new(Ladders::new(&config, overlay, runner.clone()));
@@ -63,11 +64,12 @@ pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result
     let moq = moq.map(|moq| moq.serve(&config, &bus, publishers)).transpose()?;
     let status = moq.as_ref().map(|moq| moq.status().clone());
     let ports = status.as_ref().map(|status| status.ports.clone()).unwrap_or_default();
-    let shared = api::Shared { bus: bus.clone(), hls: hls.clone(), ladders, moq: status.clone() };
+    let shared =
+        api::Shared { bus: bus.clone(), hls: hls.clone(), ladders, moq: status.clone(), plugins: plugins.clone() };
     let app = Router::new()
         .merge(millrace_deliver::hls::router("/hls", hls.clone()))
         .nest("/ingest", millrace_ingest::http::router(ingest.clone()))
-        .merge(telemetry::router(telemetry.clone(), bus.clone()))
+        .merge(telemetry::router(telemetry.clone(), bus.clone(), plugins))
         .merge(moq::router(status))
         .merge(pages::router(&ports));
     let operators = |reach| Operators { token: config.api.token.clone(), reach, local: local.clone() };

@@ -7,6 +7,7 @@ use axum::routing::get;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use millrace_media::Bus;
 use millrace_media::broadcast::State;
+use millrace_plugin::Plugins;
 
 use crate::memory;
 
@@ -22,11 +23,13 @@ pub(crate) fn install() -> anyhow::Result<PrometheusHandle> {
 }
 
 /// `/healthz`, and `/metrics` in the text format of Prometheus.
-pub(crate) fn router(metrics: PrometheusHandle, bus: Bus) -> Router {
+pub(crate) fn router(metrics: PrometheusHandle, bus: Bus, plugins: Option<Plugins>) -> Router {
     let scrape = move || async move {
         measure(&bus);
         metrics.run_upkeep();
-        ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render())
+        let mut text = metrics.render();
+        text.push_str(&plugins.map(|plugins| plugins.metrics()).unwrap_or_default());
+        ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
     };
     Router::new().route("/healthz", get(|| async { "ok\n" })).route("/metrics", get(scrape))
 }

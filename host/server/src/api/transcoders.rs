@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use millrace_transcode::Relief;
+use millrace_transcode::factory::Policy;
 use millrace_transcode::stats::{Key, Stats};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -27,14 +28,18 @@ pub(super) struct Transcoder {
     rendition: Option<String>,
     #[schema(example = "live/demo")]
     broadcast: String,
-    /// The source's track.
+    /// The source's track; none of a plugin that works on the whole broadcast.
     #[schema(example = "video")]
-    track: String,
+    track: Option<String>,
     /// Fragments of the source that it was given.
     fragments: u64,
     faults: Faults,
     /// Fragments of the source that it missed.
     skipped: u64,
+    /// Fragments of the source that it was not given, because the plugin uses more than its share of the processor (`cpu` of its limits).
+    over_share: u64,
+    /// Fragments of the source that wait for it now, where it is late.
+    waiting: u64,
     /// Fragments it has written.
     output_fragments: u64,
     /// Bytes it has written.
@@ -48,14 +53,18 @@ pub(super) struct Transcoder {
     encode_ms: f64,
     /// What scaling a picture has taken, on average. Milliseconds.
     scale_ms: f64,
-    /// From the arrival of the last picture written to its being written. Milliseconds.
+    /// From the arrival of the last fragment to its having been taken, or of the last frame written to its being written: whichever is
+    /// longer. Milliseconds.
     lag_ms: f64,
     /// Pictures that wait for its encoders now, and those inside them.
     queue: u64,
     /// How its encoders stand: `running`, `idle` (nobody plays it), `relieved` (fewer pictures, for the machine cannot carry the ladder),
-    /// `given-up` (none, until it can) or `failed`.
+    /// `given-up` (none, until it can) or `failed`. Or `breaker-open`: it has faulted too often, and is not called any more.
     #[schema(example = "running")]
     state: &'static str,
+    /// What is done without it, where its breaker is open: `bypass`, `drop` or `fail`.
+    #[schema(example = json!(null))]
+    breaker: Option<&'static str>,
     /// The steps of `on_overload` that are in force.
     #[schema(example = json!(["skip-non-reference"]))]
     reliefs: Vec<&'static str>,
@@ -108,10 +117,12 @@ impl Transcoder {
             factory: key.factory.to_string(),
             rendition: key.rendition.as_ref().map(ToString::to_string),
             broadcast: key.broadcast.to_string(),
-            track: key.track.to_string(),
+            track: key.track.as_ref().map(ToString::to_string),
             fragments: stats.fragments,
             faults: Faults { start: stats.start_faults, fragment: stats.fragment_faults, stop: stats.stop_faults },
             skipped: stats.skipped,
+            over_share: stats.over_share,
+            waiting: stats.waiting,
             output_fragments: stats.output_fragments,
             output_bytes: stats.output_bytes,
             dropped: stats.dropped,
@@ -129,6 +140,7 @@ impl Transcoder {
             lag_ms: milliseconds(stats.lag),
             queue: stats.queue,
             state: stats.state.as_str(),
+            breaker: stats.breaker.map(Policy::as_str),
             reliefs: stats.state.reliefs().iter().map(Relief::as_str).collect(),
         }
     }

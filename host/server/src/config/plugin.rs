@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::pattern::BroadcastPattern;
 use super::section::{Element, Section};
 use super::setting::{Refusal, Setting, words};
-use super::unit::{BitRate, ByteSize};
+use super::unit::{BitRate, ByteSize, Cores};
 
 /// One plugin: a WebAssembly component, what it is told, and what it may take.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,11 +36,15 @@ pub struct Plugin {
     pub fault_window: Duration,
 }
 
-/// What one instance of a plugin may take.
+/// What a plugin may take. Where nothing else is said, each of its instances.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginLimits {
-    /// CPU time of one call; time inside the host's functions does not count.
+    /// Processor time of one call, the work of the host's functions included.
     pub call_time: Duration,
+    /// How long one call may wait in the host's functions.
+    pub call_wait: Duration,
+    /// Processor cores, over all instances of the plugin.
+    pub cpu: Cores,
     /// Its linear memory.
     pub memory: ByteSize,
     /// Elements of its tables together.
@@ -49,8 +53,18 @@ pub struct PluginLimits {
     pub handles: usize,
     /// Media that those handles keep in memory.
     pub pinned: ByteSize,
+    /// Tracks it may write.
+    pub output_tracks: usize,
     /// What it may write to its output tracks, on average.
     pub output_rate: BitRate,
+    /// Fragments a second it may write, on average.
+    pub fragments: usize,
+    /// The largest fragment it may write.
+    pub fragment: ByteSize,
+    /// Series of metrics and alarms, over all instances of the plugin.
+    pub series: usize,
+    /// Lines of log a second, on average.
+    pub log: usize,
 }
 
 /// What becomes of a track when a plugin has failed on it too often.
@@ -118,11 +132,18 @@ impl Default for PluginLimits {
     fn default() -> Self {
         Self {
             call_time: Duration::from_millis(50),
+            call_wait: Duration::from_secs(10),
+            cpu: Cores::milli(500),
             memory: ByteSize::mib(64),
             table_elements: 10_000,
             handles: 1024,
             pinned: ByteSize::mib(64),
+            output_tracks: 4,
             output_rate: BitRate::kbps(50_000),
+            fragments: 500,
+            fragment: ByteSize::mib(8),
+            series: 1000,
+            log: 10,
         }
     }
 }
@@ -146,6 +167,12 @@ impl PluginLimits {
         let mib = ByteSize::mib;
         Self {
             call_time: section.within("call_time", default.call_time, call_times),
+            call_wait: section.within(
+                "call_wait",
+                default.call_wait,
+                Duration::from_millis(10)..=Duration::from_secs(600),
+            ),
+            cpu: section.within("cpu", default.cpu, Cores::milli(10)..=Cores::milli(1_024_000)),
             memory: section.within("memory", default.memory, mib(1)..=mib(4096)),
             table_elements: section.within("table_elements", default.table_elements, 1..=10_000_000),
             handles: section.within("handles", default.handles, 16..=1_000_000),
@@ -155,6 +182,11 @@ impl PluginLimits {
                 default.output_rate,
                 BitRate::kbps(1)..=BitRate::kbps(10_000_000),
             ),
+            output_tracks: section.within("output_tracks", default.output_tracks, 0..=32),
+            fragments: section.within("fragments", default.fragments, 1..=100_000),
+            fragment: section.within("fragment", default.fragment, ByteSize::new(1024)..=mib(64)),
+            series: section.within("series", default.series, 0..=100_000),
+            log: section.within("log", default.log, 1..=1000),
         }
     }
 }

@@ -19,6 +19,10 @@ pub struct BitRate(u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PixelRate(u64);
 
+/// Processor cores, written `0.5`, `"0.5"` or `2`: thousandths are the smallest part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cores(u32);
+
 const SIZE_UNITS: &[(&str, u64)] = &[
     ("GiB", 1 << 30),
     ("MiB", 1 << 20),
@@ -114,6 +118,42 @@ impl BitRate {
     }
 }
 
+impl Cores {
+    /// So many thousandths of a core.
+    pub const fn milli(thousandths: u32) -> Self {
+        Self(thousandths)
+    }
+
+    /// In cores.
+    pub fn get(self) -> f64 {
+        f64::from(self.0) / 1000.0
+    }
+}
+
+impl Setting for Cores {
+    const EXPECTED: &'static str = "a number of processor cores, such as 0.5 or 2";
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        let milli = quantity(text, &[("", 1000)]).and_then(|milli| u32::try_from(milli).ok());
+        milli.map(Self).ok_or(Refusal::Value(None))
+    }
+
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, Refusal> {
+        match value {
+            DeValue::String(text) => Self::from_text(text),
+            DeValue::Float(number) => Self::from_text(number.as_str()),
+            DeValue::Integer(number) => Self::from_text(number.as_str()),
+            _ => Err(Refusal::Type),
+        }
+    }
+}
+
+impl Bounded for Cores {
+    fn show(&self) -> String {
+        self.get().to_string()
+    }
+}
+
 impl Setting for Duration {
     const EXPECTED: &'static str = "a length of time with its unit, such as \"2s\" or \"200ms\"";
 
@@ -161,6 +201,17 @@ mod tests {
         assert_eq!(rate("96000"), Some(96_000));
         for bad in ["2500K", "2500kbps", "0.0001k", "fast"] {
             assert_eq!(rate(bad), None, "{bad:?} was taken");
+        }
+    }
+
+    #[test]
+    fn cores_are_numbers() {
+        let cores = |text: &str| Cores::from_text(text).ok().map(Cores::get);
+        for (text, expected) in [("0.5", 0.5), ("2", 2.0), ("1.25", 1.25), ("0.001", 0.001)] {
+            assert_eq!(cores(text), Some(expected));
+        }
+        for bad in ["", "-1", "half", "0.0001", "1e3", "inf", "9999999999"] {
+            assert_eq!(cores(bad), None, "{bad:?} was taken");
         }
     }
 

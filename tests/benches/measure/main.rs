@@ -11,6 +11,8 @@ mod curl;
 mod fanout;
 mod film;
 mod glass;
+mod hostile;
+mod languages;
 mod ladder;
 mod load;
 mod memory;
@@ -35,8 +37,10 @@ struct Measurement {
     run: fn(&mut Setting) -> anyhow::Result<Vec<Row>>,
 }
 
-const MEASUREMENTS: [Measurement; 9] = [
+const MEASUREMENTS: [Measurement; 11] = [
     Measurement { name: "plugin", about: "a plugin's pass on a fragment", run: |_| plugin::measure() },
+    Measurement { name: "languages", about: "plugins by the language they are written in", run: |_| languages::measure() },
+    Measurement { name: "hostile", about: "streams beside plugins that misbehave", run: |_| hostile::measure() },
     Measurement { name: "parts", about: "HLS parts from memory, beside nginx", run: |all| parts::measure(all.film()?) },
     Measurement {
         name: "arrival",

@@ -37,6 +37,8 @@ pub(crate) enum Goal {
     RatioAtMost(f64),
     /// Of the figure divided by the one beside it.
     RatioAtLeast(f64),
+    /// Of the figure divided by the one beside it, or of what it is more, in its unit: whichever allows more.
+    RatioOrMore(f64, f64),
 }
 
 /// One thing that was measured, and what it was measured beside.
@@ -74,6 +76,10 @@ impl Row {
             Goal::AtMost(bound) => self.measured.value <= bound,
             Goal::RatioAtMost(bound) => self.ratio()? <= bound,
             Goal::RatioAtLeast(bound) => self.ratio()? >= bound,
+            Goal::RatioOrMore(ratio, more) => {
+                let beside = self.beside.as_ref()?.1.value;
+                self.measured.value <= (beside * ratio).max(beside + more)
+            }
         })
     }
 
@@ -84,6 +90,7 @@ impl Row {
             Some(Goal::AtMost(bound)) => format!("≤ {bound} {}", self.measured.unit),
             Some(Goal::RatioAtMost(bound)) => format!("ratio ≤ {bound}"),
             Some(Goal::RatioAtLeast(bound)) => format!("ratio ≥ {bound}"),
+            Some(Goal::RatioOrMore(ratio, more)) => format!("ratio ≤ {ratio}, or {more} {} more", self.measured.unit),
         };
         let verdict = match self.met() {
             None => "",

@@ -56,7 +56,57 @@ fn three_plugins_misbehave_beside_a_healthy_one() {
     assert_eq!(faults("ladder"), 0.0);
     assert_eq!(server.text("/healthz").trim(), "ok");
     assert_eq!(faults("loops"), 3.0, "its breaker has opened, and it is not called again");
+    let looping = all.iter().find(|one| one["factory"] == "loops").expect("it is there");
+    assert_eq!((&looping["state"], &looping["breaker"]), (&"breaker-open".into(), &"drop".into()), "{looping:#}");
+    assert_eq!(server.metric("millrace_transcoder_breakers_open", &["\"loops\""]), 1.0);
+    assert!(server.metric("millrace_transcoder_lag_seconds_count", &["\"ladder\""]) > 0.0);
     publisher.finish();
     server.terminate();
     server.stopped(Some("the breaker opens"));
+}
+
+/// What `docs/plugins/` promises of the examples: the same plugin in several languages, side by side in one server.
+#[test]
+fn the_example_plugins_measure_a_stream() {
+    let mut config = "ladder = []\n".to_owned();
+    let languages = ["rust", "wasip2", "c"];
+    for language in languages {
+        let component = shipped(&format!("examples/gop-stats-{language}"));
+        config.push_str(&format!(
+            "[[plugin]]\nname = \"gop-{language}\"\npath = {:?}\nsettings = {{ max_gop_seconds = 0.5 }}\n",
+            component.display().to_string()
+        ));
+    }
+    let server = Server::serve(&config);
+    let film = Film::new();
+    let publisher = Publisher::start(&server, Form::Endless, &film, "live/me", "");
+    let of = |language: &str, metric: &str, labels: &[&str]| {
+        server.metric(&format!("millrace_plugin_metric_gop_{language}_{metric}"), labels)
+    };
+    let labels = ["broadcast=\"live/me\"", "track=\"video\""];
+    for language in languages {
+        until("groups are counted", || (of(language, "groups_total", &labels) >= 2.0).then_some(()));
+        assert!(of(language, "gop_seconds", &labels) > 0.0, "{language}");
+        assert!(of(language, "bitrate_bps", &labels) > 10_000.0, "{language}");
+        assert!(of(language, "fragment_bytes_count", &[]) > 10.0, "{language}");
+    }
+    // Its groups are longer than half a second.
+    until("the alarms are raised", || {
+        let alarms = server.json("/api/v1/alarms");
+        let raised = alarms["alarms"].as_array().expect("a list").clone();
+        let of = |language: &&str| {
+            raised.iter().any(|alarm| alarm["plugin"] == format!("gop-{language}") && alarm["name"] == "long_gop")
+        };
+        languages.iter().all(of).then_some(())
+    });
+    assert_eq!(server.metric("millrace_plugin_alarms", &["alarm=\"long_gop\"", "broadcast=\"live/me\""]), 3.0);
+    publisher.finish();
+    until("what is labelled with the broadcast ends with it", || {
+        (!server.text("/metrics").contains("live/me")).then_some(())
+    });
+    assert_eq!(server.json("/api/v1/alarms")["alarms"].as_array().map(Vec::len), Some(0));
+    let all = server.text("/metrics");
+    assert!(!all.lines().any(|line| line.starts_with("millrace_transcoder_faults_total") && !line.ends_with(" 0")), "{all}");
+    server.terminate();
+    server.stopped(None);
 }

@@ -315,3 +315,22 @@ async fn a_plugin_that_uses_more_than_its_share_is_given_less() {
     assert_eq!(busy.faults(), []);
     runner.shutdown().await;
 }
+
+#[tokio::test]
+async fn values_that_the_contracts_types_do_not_have() {
+    for (what, words) in [
+        ("raw-surrogate", "utf-8"),
+        ("raw-bytes", "utf-8"),
+        ("raw-enum", "discriminant"),
+        ("raw-pointer", "out of bounds"),
+        ("raw-list", "out of bounds"),
+        ("raw-handle", "handle"),
+    ] {
+        let settings = PluginSettings { limits: patient(), ..misbehave(what) };
+        let faults = beside_a_healthy_one(settings, 1000, |faults, _| faults.len() == 3).await;
+        assert!(text(&faults[0]).contains(words) && matches!(faults[0], Fault::Lost(_)), "{what}: {faults:?}");
+    }
+    // Bits of flags that are not defined are ignored (the component model's canonical ABI).
+    let settings = PluginSettings { limits: patient(), ..misbehave("raw-flags") };
+    assert_eq!(beside_a_healthy_one(settings, 1000, |_, given| given == FRAGMENTS as u64).await, []);
+}

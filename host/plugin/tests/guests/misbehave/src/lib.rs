@@ -4,6 +4,7 @@
 wit_bindgen::generate!({ path: "../../../../../wit", world: "transcoder-plugin", generate_all });
 
 mod chunk;
+mod raw;
 mod wasi;
 
 use std::cell::{Cell, RefCell};
@@ -435,6 +436,7 @@ fn work(what: &str, fragment: &Fragment, track: &Track, output: &OutputTrack) ->
                 return Err(Error::Failed(format!("{:?} bits a second", track.bitrate())));
             }
         }
+        other if other.starts_with("raw-") => raw::work(other),
         other if other.starts_with("wasi-") => wasi::work(other)?,
         _ => {}
     }

@@ -85,7 +85,7 @@ pub(crate) fn imports(count: usize) -> Vec<u8> {
     let (mut types, mut imports) = (ComponentTypeSection::new(), ComponentImportSection::new());
     types.instance(&InstanceType::new());
     for i in 0..count {
-        imports.import(&format!("import{i}"), ComponentTypeRef::Instance(0));
+        imports.import(format!("import{i}"), ComponentTypeRef::Instance(0));
     }
     let mut component = Component::new();
     component.section(&types).section(&imports);

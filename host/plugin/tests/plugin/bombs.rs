@@ -1,9 +1,9 @@
 //! Components that are made to be expensive.
 
 use wasm_encoder::{
-    CodeSection, Component, ComponentImportSection, ComponentSectionId, ComponentTypeRef, ComponentTypeSection,
-    Function, FunctionSection, InstanceType, Module, ModuleSection, NestedComponentSection, RawSection, TypeSection,
-    ValType,
+    BlockType, CodeSection, Component, ComponentImportSection, ComponentSectionId, ComponentTypeRef,
+    ComponentTypeSection, Function, FunctionSection, InstanceType, Module, ModuleSection, NestedComponentSection,
+    RawSection, TypeSection, ValType,
 };
 
 use crate::guests::component;
@@ -54,9 +54,30 @@ pub(crate) fn tiny_functions(count: u32) -> Vec<u8> {
     with_module(&functions(count, &body))
 }
 
-/// A plugin with `count` functions of about `steps` times 11 bytes.
-pub(crate) fn busy_functions(count: u32, steps: usize) -> Vec<u8> {
-    with_module(&functions(count, &busy(steps)))
+/// A plugin with one function of about `steps` times 11 bytes.
+pub(crate) fn long_function(steps: usize) -> Vec<u8> {
+    with_module(&functions(1, &busy(steps)))
+}
+
+/// A plugin with `count` functions, each of a thousand loops within each other that all change the same locals: what is alive where takes a
+/// compiler long to find out.
+pub(crate) fn nested_loops(count: u32) -> Vec<u8> {
+    const LOCALS: u32 = 60;
+    let mut body = Function::new([(LOCALS, ValType::I32)]);
+    let mut instructions = body.instructions();
+    for _ in 0..1_000 {
+        instructions.loop_(BlockType::Empty);
+    }
+    for i in 0..1_000 {
+        let (one, other) = (1 + i % LOCALS, 1 + i * 7 % LOCALS);
+        instructions.local_get(one).local_get(other).i32_add().local_tee(one).br_if(0).end();
+    }
+    instructions.local_get(0);
+    for local in 1..=LOCALS {
+        instructions.local_get(local).i32_add();
+    }
+    instructions.end();
+    with_module(&functions(count, &body))
 }
 
 /// A plugin with an import for each of `count` names.
@@ -64,7 +85,7 @@ pub(crate) fn imports(count: usize) -> Vec<u8> {
     let (mut types, mut imports) = (ComponentTypeSection::new(), ComponentImportSection::new());
     types.instance(&InstanceType::new());
     for i in 0..count {
-        imports.import(&format!("import{i}"), ComponentTypeRef::Instance(0));
+        imports.import(format!("import{i}"), ComponentTypeRef::Instance(0));
     }
     let mut component = Component::new();
     component.section(&types).section(&imports);

@@ -1,8 +1,9 @@
 //! Components that are made to harm the host that loads them. `make test-full` meets them with the limits that a server has.
 
+use std::time::Duration;
+
 use millrace_hostile::{Numbers, most_held, mutate, seeds};
 use millrace_plugin::{CompileLimits, Compiler, PluginSettings, World, WorldError, WorldLimits};
-use std::time::Duration;
 
 use crate::bombs;
 use crate::guests::component;
@@ -30,7 +31,7 @@ async fn what_is_too_much_is_not_even_compiled() {
     let error = unread(tiny).await;
     assert!(error.starts_with("has at least 840"), "{error}");
     assert!(error.ends_with(" functions in its core modules, and the limit is 200000"), "{error}");
-    let error = unread(bombs::busy_functions(1, 600_000)).await;
+    let error = unread(bombs::long_function(600_000)).await;
     assert!(error.ends_with(" bytes of code in one function, and the limit is 4194304"), "{error}");
     assert_eq!(unread(bombs::imports(10_000)).await, "has at least 10000 imports, and the limit is 1000");
     let nested = "has at least 17 components nested in each other, and the limit is 16";
@@ -48,16 +49,17 @@ fn what_is_just_within_the_limits_is_read() {
 async fn what_takes_too_much_memory_to_compile() {
     let (memory, steps, said) = if is_full() { (1 << 30, 350_000, "1 GiB") } else { (96 << 20, 60_000, "96 MiB") };
     let compiler = Compiler { limits: CompileLimits { memory, ..CompileLimits::default() }, ..compiler() };
-    let error = refusal(compiler, bombs::busy_functions(1, steps)).await;
+    let error = refusal(compiler, bombs::long_function(steps)).await;
     assert_eq!(error, format!("takes more than {said} of memory to compile"));
 }
 
 #[tokio::test]
 async fn what_takes_too_much_time_to_compile() {
-    let (seconds, count) = if is_full() { (60, 190_000) } else { (1, 10_000) };
+    let seconds = if is_full() { 60 } else { 1 };
     let processor_time = Duration::from_secs(seconds);
-    let limits = CompileLimits { processor_time, ..CompileLimits::default() };
-    let error = refusal(Compiler { limits, ..compiler() }, bombs::busy_functions(count, 25)).await;
+    // At the lowest priority, a busy machine takes much longer by the clock.
+    let limits = CompileLimits { processor_time, time: Duration::from_secs(3600), ..CompileLimits::default() };
+    let error = refusal(Compiler { limits, ..compiler() }, bombs::nested_loops(40)).await;
     assert_eq!(error, format!("takes more than {seconds} s of processor time to compile"));
 }
 

@@ -57,7 +57,7 @@ fn rounded(integer: u16, fraction: u16) -> u64 {
 /// The coded size with pixels made square by another width. Pixels of no shape, or of one that cannot be shown, are taken to be square.
 fn squared((width, height): (u64, u64), pasp: Option<Pasp>) -> (u64, u64) {
     let (across, down) = pasp.map_or((1, 1), |pasp| (u64::from(pasp.h_spacing), u64::from(pasp.v_spacing)));
-    let shown = if down == 0 { 0 } else { (width * across + down / 2) / down };
+    let shown = (width * across + down / 2).checked_div(down).unwrap_or(0);
     if (1..=LARGEST).contains(&shown) { (shown, height) } else { (width, height) }
 }
 

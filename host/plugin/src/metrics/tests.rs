@@ -22,9 +22,8 @@ fn invalid<T: std::fmt::Debug>(given: Result<T, MetricError>) -> String {
 fn metrics_are_rendered_with_their_labels() {
     let registry = Registry::default();
     let plugin = registry.add("gop-stats", 10).unwrap();
-    let life = Arc::new(());
-    let (names, life) = (names(), Arc::downgrade(&life.clone()));
-    let kept = life.upgrade();
+    let kept = Arc::new(());
+    let (names, life) = (names(), Arc::downgrade(&kept));
     let opener = Opener { names: &names, life: &life };
     plugin.counter(&opener, "groups", ALL, &[("a".into(), "x\"\\\n".into())]).unwrap().add(3);
     let gauges = [0, 1].map(|_| plugin.gauge(&opener, "seconds", NONE, &[]).unwrap());

@@ -325,6 +325,7 @@ async fn values_that_the_contracts_types_do_not_have() {
         ("raw-pointer", "out of bounds"),
         ("raw-list", "out of bounds"),
         ("raw-handle", "handle"),
+        ("raw-alignment", "aligned"),
     ] {
         let settings = PluginSettings { limits: patient(), ..misbehave(what) };
         let faults = beside_a_healthy_one(settings, 1000, |faults, _| faults.len() == 3).await;

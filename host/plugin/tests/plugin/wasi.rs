@@ -62,7 +62,7 @@ async fn what_a_panic_says_is_in_the_log() {
 #[tokio::test]
 async fn a_program_that_exits_is_said_to() {
     let faults = faults(misbehave("wasi-exit"), 1).await;
-    assert_eq!(lost(&faults), "`on-fragment` ended the program with status 3");
+    assert_eq!(lost(&faults), "`on-fragment` ended the program with status 1");
 }
 
 #[tokio::test]

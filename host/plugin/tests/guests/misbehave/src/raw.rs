@@ -25,7 +25,8 @@ pub fn work(what: &str) {
             "raw-bytes" => write(2, b"\xff\xfe".as_ptr(), 2),
             "raw-enum" => write(77, b"hello".as_ptr(), 5),
             "raw-pointer" => write(2, 0xffff_0000 as *const u8, 0x2_0000),
-            "raw-flags" => open(b"flags".as_ptr(), 5, 0xf8, core::ptr::dangling(), 0, result),
+            "raw-flags" => open(b"flags".as_ptr(), 5, 0xf8, core::ptr::without_provenance(8), 0, result),
+            "raw-alignment" => open(b"list".as_ptr(), 4, 0, core::ptr::without_provenance(1), 0, result),
             "raw-list" => open(b"list".as_ptr(), 4, 0, core::ptr::without_provenance(8), 0x0fff_ffff, result),
             "raw-handle" => add(12_345, 1),
             _ => {}

@@ -203,6 +203,7 @@ async fn viewers_need_no_token_and_operators_do() {
     for (method, path) in [
         ("GET", "/api/v1/ladders"),
         ("GET", "/api/v1/transcoders"),
+        ("GET", "/api/v1/alarms"),
         ("POST", "/api/v1/ladders"),
         ("DELETE", "/api/v1/ladders/ladder-1"),
     ] {

@@ -18,8 +18,8 @@ pub use audio::{AudioEncoderHandle, AudioSettingsHandle};
 pub use codec::{EncoderHandle, SettingsHandle, StatisticsHandle};
 pub use fragment::FragmentHandle;
 pub(crate) use log::LogLines;
-pub(crate) use media::{Described, cause};
 pub use media::{ContextHandle, DescriptionHandle, LossHandle, RenditionHandle, TrackHandle};
+pub(crate) use media::{Described, cause};
 pub use output::OutputHandle;
 pub use state::SlotHandle;
 

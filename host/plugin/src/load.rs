@@ -74,7 +74,9 @@ pub enum LoadFault {
         advice: &'static str,
     },
     /// Its name becomes that of another plugin in Prometheus.
-    #[error("has a name that is the same as that of the plugin `{0}` in metrics: only letters, digits and '_' count there")]
+    #[error(
+        "has a name that is the same as that of the plugin `{0}` in metrics: only letters, digits and '_' count there"
+    )]
     AlikeName(String),
     /// Its imports or exports are of other types than the contract's.
     #[error("does not fit the contract: {0}")]

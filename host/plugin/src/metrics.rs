@@ -190,7 +190,10 @@ impl Metrics {
         buckets: &[f64],
     ) -> Result<Histogram, MetricError> {
         let rising = buckets.windows(2).all(|pair| pair[0] < pair[1]);
-        if buckets.is_empty() || buckets.len() > MAX_BUCKETS || !rising || !buckets.iter().all(|bound| bound.is_finite())
+        if buckets.is_empty()
+            || buckets.len() > MAX_BUCKETS
+            || !rising
+            || !buckets.iter().all(|bound| bound.is_finite())
         {
             return Err(MetricError::Invalid(format!(
                 "{} buckets that are not as they must be (expected 1 to {MAX_BUCKETS} finite bounds, rising)",
@@ -242,10 +245,8 @@ impl Metrics {
                     return Err(MetricError::TooMany(self.limit));
                 }
                 let series = Arc::new(Series::new(&kind, lifetime));
-                let family = held
-                    .families
-                    .entry(name.to_owned())
-                    .or_insert_with(|| Family { kind, series: BTreeMap::new() });
+                let family =
+                    held.families.entry(name.to_owned()).or_insert_with(|| Family { kind, series: BTreeMap::new() });
                 family.series.insert(labels, series.clone());
                 series
             }
@@ -255,8 +256,13 @@ impl Metrics {
     }
 
     fn alarms(&self) -> Vec<RaisedAlarm> {
-        let mut alarms: Vec<_> =
-            self.held().alarms.iter().filter_map(Weak::upgrade).filter_map(|raised| raised.read(&self.plugin)).collect();
+        let mut alarms: Vec<_> = self
+            .held()
+            .alarms
+            .iter()
+            .filter_map(Weak::upgrade)
+            .filter_map(|raised| raised.read(&self.plugin))
+            .collect();
         alarms.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.broadcast.cmp(&b.broadcast)));
         alarms
     }

@@ -20,8 +20,12 @@ pub(crate) struct GuestThreads {
 
 impl GuestThreads {
     pub(crate) fn new(threads: usize) -> io::Result<Self> {
-        let runtime =
-            Builder::new_multi_thread().worker_threads(threads.max(1)).thread_name("plugin").on_thread_start(give_way).enable_time().build()?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads.max(1))
+            .thread_name("plugin")
+            .on_thread_start(give_way)
+            .enable_time()
+            .build()?;
         Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
     }
 

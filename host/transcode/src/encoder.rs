@@ -18,9 +18,9 @@ mod pending;
 mod relief;
 mod rung;
 mod steering;
-mod wants;
 #[cfg(test)]
 mod tests;
+mod wants;
 
 use std::collections::HashMap;
 use std::fmt;

@@ -14,9 +14,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use millrace_media::{Broadcast, broadcast};
 use millrace_media::bus::{Bus, Observation, Observer};
 use millrace_media::track::{Start, Track};
+use millrace_media::{Broadcast, broadcast};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;

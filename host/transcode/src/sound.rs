@@ -179,7 +179,9 @@ impl AudioEncoder {
         let mut wanted = self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner);
         if settings.codec != wanted.codec {
             let (given, now) = (settings.codec.name(), wanted.codec.name());
-            return Err(EncodeError::Invalid(format!("{given} where the encoder makes {now}: another codec is another track")));
+            return Err(EncodeError::Invalid(format!(
+                "{given} where the encoder makes {now}: another codec is another track"
+            )));
         }
         *wanted = settings;
         Ok(())

@@ -115,7 +115,8 @@ async fn what_was_derived_is_not_transcoded_again() {
     source.write(9);
     track(&source, "a").await;
     track(&source, "b").await;
-    let keys: Vec<_> = runner.stats().into_iter().map(|(key, _)| (key.track.unwrap().to_string(), key.rendition)).collect();
+    let keys: Vec<_> =
+        runner.stats().into_iter().map(|(key, _)| (key.track.unwrap().to_string(), key.rendition)).collect();
     assert_eq!(keys, [("video".into(), Some("a".into())), ("video".into(), Some("b".into()))]);
 }
 

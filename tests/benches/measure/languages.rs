@@ -25,8 +25,13 @@ use crate::report::{Figure, Goal, Row};
 use crate::spread::median;
 
 /// Instances whose memory is measured together, and a call's goal in microseconds.
-const LANGUAGES: [(&str, usize, Option<f64>); 5] =
-    [("rust", 1000, Some(1.5)), ("wasip2", 200, None), ("c", 200, Some(1.5)), ("javascript", 30, Some(50.0)), ("python", 30, None)];
+const LANGUAGES: [(&str, usize, Option<f64>); 5] = [
+    ("rust", 1000, Some(1.5)),
+    ("wasip2", 200, None),
+    ("c", 200, Some(1.5)),
+    ("javascript", 30, Some(50.0)),
+    ("python", 30, None),
+];
 const STARTS: usize = 200;
 /// In microseconds.
 const START_GOAL: f64 = 70.0;
@@ -47,7 +52,12 @@ pub(crate) fn measure() -> anyhow::Result<Vec<Row>> {
     Ok(rows)
 }
 
-async fn of_language(language: &str, component: &Path, instances: usize, goal: Option<f64>) -> anyhow::Result<Vec<Row>> {
+async fn of_language(
+    language: &str,
+    component: &Path,
+    instances: usize,
+    goal: Option<f64>,
+) -> anyhow::Result<Vec<Row>> {
     let directory = tempfile::tempdir()?;
     let compiler = Compiler {
         args: vec!["compile-plugin".into()],
@@ -68,7 +78,10 @@ async fn of_language(language: &str, component: &Path, instances: usize, goal: O
     let threads = plugin.threads().context("plugins have threads of their own")?.clone();
     let given = Given::new().await?;
     let (starts, per_instance) = threads.spawn(started(plugin.clone(), given.context.clone(), instances)).await??;
-    let mut row = Row::new(format!("{language}: a call on 1 kB"), Figure::new(threads.spawn(passes(plugin.clone(), 1_000)).await??, "µs"));
+    let mut row = Row::new(
+        format!("{language}: a call on 1 kB"),
+        Figure::new(threads.spawn(passes(plugin.clone(), 1_000)).await??, "µs"),
+    );
     let large = Figure::new(threads.spawn(passes(plugin, 1_000_000)).await??, "µs");
     row = row.beside("on 1 MB", large);
     if let Some(goal) = goal {

@@ -12,8 +12,8 @@ mod fanout;
 mod film;
 mod glass;
 mod hostile;
-mod languages;
 mod ladder;
+mod languages;
 mod load;
 mod memory;
 mod parts;
@@ -39,7 +39,11 @@ struct Measurement {
 
 const MEASUREMENTS: [Measurement; 11] = [
     Measurement { name: "plugin", about: "a plugin's pass on a fragment", run: |_| plugin::measure() },
-    Measurement { name: "languages", about: "plugins by the language they are written in", run: |_| languages::measure() },
+    Measurement {
+        name: "languages",
+        about: "plugins by the language they are written in",
+        run: |_| languages::measure(),
+    },
     Measurement { name: "hostile", about: "streams beside plugins that misbehave", run: |_| hostile::measure() },
     Measurement { name: "parts", about: "HLS parts from memory, beside nginx", run: |all| parts::measure(all.film()?) },
     Measurement {

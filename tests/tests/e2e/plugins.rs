@@ -106,7 +106,10 @@ fn the_example_plugins_measure_a_stream() {
     });
     assert_eq!(server.json("/api/v1/alarms")["alarms"].as_array().map(Vec::len), Some(0));
     let all = server.text("/metrics");
-    assert!(!all.lines().any(|line| line.starts_with("millrace_transcoder_faults_total") && !line.ends_with(" 0")), "{all}");
+    assert!(
+        !all.lines().any(|line| line.starts_with("millrace_transcoder_faults_total") && !line.ends_with(" 0")),
+        "{all}"
+    );
     server.terminate();
     server.stopped(None);
 }

@@ -3,9 +3,7 @@
 use wasmtime::component::Resource;
 
 use super::Outcome;
-use crate::bindings::millrace::plugin::metrics::{
-    Host, HostAlarm, HostCounter, HostGauge, HostHistogram, Labels,
-};
+use crate::bindings::millrace::plugin::metrics::{Host, HostAlarm, HostCounter, HostGauge, HostHistogram, Labels};
 use crate::bindings::millrace::plugin::types::{Entry, Error};
 use crate::metrics::{Alarm, By, Counter, Gauge, Histogram, MetricError, Opener};
 use crate::state::State;
@@ -57,13 +55,7 @@ impl HostGauge for State {
 }
 
 impl HostHistogram for State {
-    fn open(
-        &mut self,
-        name: String,
-        by: Labels,
-        more: Vec<Entry>,
-        buckets: Vec<f64>,
-    ) -> Outcome<Resource<Histogram>> {
+    fn open(&mut self, name: String, by: Labels, more: Vec<Entry>, buckets: Vec<f64>) -> Outcome<Resource<Histogram>> {
         let opened = self.plugin.metrics.histogram(&self.opener(), &name, by.into(), &entries(more), &buckets);
         Ok(opened.map_err(Error::from).and_then(|histogram| self.push(histogram)))
     }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use millrace_cmaf::{Limits, TrackHeader};
 use millrace_cmaf::write::{ChunkWriter, Packet};
+use millrace_cmaf::{Limits, TrackHeader};
 use millrace_media::calendar::Group;
 use millrace_media::track::{Listing, Role, WriteError};
 use millrace_media::{Media, Time};

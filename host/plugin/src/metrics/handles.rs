@@ -74,7 +74,15 @@ impl Raised {
     pub(super) fn read(&self, plugin: &str) -> Option<RaisedAlarm> {
         let (text, since) = self.text().clone()?;
         let Names { broadcast, track, rendition } = self.names.clone();
-        Some(RaisedAlarm { plugin: plugin.to_owned(), name: self.name.clone(), text, broadcast, track, rendition, since })
+        Some(RaisedAlarm {
+            plugin: plugin.to_owned(),
+            name: self.name.clone(),
+            text,
+            broadcast,
+            track,
+            rendition,
+            since,
+        })
     }
 }
 

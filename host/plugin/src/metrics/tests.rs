@@ -86,7 +86,10 @@ fn what_is_not_a_metric_is_refused_in_words() {
     for bad in ["", "1st", "a-b", "a b", "ä", &"a".repeat(65)] {
         assert!(invalid(plugin.counter(&opener, bad, NONE, &[])).contains("invalid metric name"), "{bad:?}");
         assert!(invalid(plugin.alarm(&names, bad)).contains("invalid alarm name"), "{bad:?}");
-        assert!(invalid(plugin.counter(&opener, "c", NONE, &[(bad.into(), String::new())])).contains("label"), "{bad:?}");
+        assert!(
+            invalid(plugin.counter(&opener, "c", NONE, &[(bad.into(), String::new())])).contains("label"),
+            "{bad:?}"
+        );
     }
     plugin.counter(&opener, "c", NONE, &[]).unwrap();
     assert_eq!(invalid(plugin.gauge(&opener, "c", NONE, &[])), "the metric \"c\" is open as a counter");

@@ -42,7 +42,8 @@ impl Output {
         let left_out = std::mem::take(&mut written.left_out);
         drop(written);
         let text = String::from_utf8_lossy(&text);
-        let mut lines: Vec<_> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(String::from).collect();
+        let mut lines: Vec<_> =
+            text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(String::from).collect();
         if left_out > 0 {
             lines.push(format!("({left_out} more bytes were written and left out)"));
         }

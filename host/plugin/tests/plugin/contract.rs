@@ -147,7 +147,8 @@ async fn what_a_plugin_saves_outlives_its_instance() {
         until(seen, || source.broadcast().track(seen).is_some()).await;
     }
     source.finish();
-    until("it has ended", || bus.broadcasts().iter().all(|broadcast| broadcast.tracks().iter().all(|t| t.is_ended()))).await;
+    until("it has ended", || bus.broadcasts().iter().all(|broadcast| broadcast.tracks().iter().all(|t| t.is_ended())))
+        .await;
     // Another broadcast has an instance of its own, and the same plugin.
     let mut source = Source::named(&bus, "live/other", 1000);
     source.write(1);
@@ -178,7 +179,10 @@ async fn one_instance_works_on_all_tracks_of_a_broadcast() {
     read(&broadcast, "video-broadcast", 24).await;
     source.finish();
     until("its tracks end", || broadcast.track("video-broadcast").is_none_or(|track| track.is_ended())).await;
-    until("the transcoder ends", || plugins.metrics().is_empty() && runner.stats().is_empty() || broadcast.tracks().iter().all(|t| t.is_ended())).await;
+    until("the transcoder ends", || {
+        plugins.metrics().is_empty() && runner.stats().is_empty() || broadcast.tracks().iter().all(|t| t.is_ended())
+    })
+    .await;
     assert_eq!(plugin.faults(), []);
     runner.shutdown().await;
 }

@@ -75,9 +75,7 @@ async fn a_component_that_is_cut_short_or_broken() {
 async fn a_component_of_another_world() {
     let error = refusal(&engine(), EMPTY).await;
     assert!(
-        error.ends_with(
-            "is no plugin: it does not export `millrace:plugin/about@0.2.0` (it exports nothing)"
-        ),
+        error.ends_with("is no plugin: it does not export `millrace:plugin/about@0.2.0` (it exports nothing)"),
         "{error}"
     );
 }
@@ -90,7 +88,10 @@ async fn a_component_that_asks_for_what_the_host_lacks() {
         assert!(error.ends_with(&format!("asks for `{name}`, which this host does not give to plugins")), "{error}");
     }
     let error = refusal(&plugins, &importing("millrace:plugin/media@0.2.1")).await;
-    assert!(error.contains("asks for `millrace:plugin/media@0.2.1`, which is newer than the contract of this host"), "{error}");
+    assert!(
+        error.contains("asks for `millrace:plugin/media@0.2.1`, which is newer than the contract of this host"),
+        "{error}"
+    );
     let error = refusal(&plugins, &importing("millrace:plugin/media@0.1.0")).await;
     assert!(error.contains("which is older than the contract of this host"), "{error}");
 }
@@ -153,7 +154,8 @@ async fn the_plugins_we_ship_describe_themselves() {
 #[tokio::test]
 async fn two_plugins_that_are_one_in_metrics_are_not_both_loaded() {
     let plugins = engine();
-    let settings = |name| PluginSettings { settings: serde_json::json!({}), ..PluginSettings::new(name, "misbehave.wasm") };
+    let settings =
+        |name| PluginSettings { settings: serde_json::json!({}), ..PluginSettings::new(name, "misbehave.wasm") };
     let first = load(&plugins, settings("gop-stats")).await.unwrap();
     let error = load(&plugins, settings("gop.stats")).await.unwrap_err().to_string();
     assert!(error.contains("has a name that is the same as that of the plugin `gop-stats` in metrics"), "{error}");

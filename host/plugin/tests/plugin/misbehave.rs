@@ -226,7 +226,8 @@ async fn trapping_in_the_midst_of_a_fill() {
 #[tokio::test]
 async fn a_place_in_the_pool_that_was_used_before_has_nothing_in_it() {
     crate::logs::keep();
-    let plugins = Plugins::new(EngineSettings { max_instances: 2, threads: 1, ..EngineSettings::new(compiler()) }).unwrap();
+    let plugins =
+        Plugins::new(EngineSettings { max_instances: 2, threads: 1, ..EngineSettings::new(compiler()) }).unwrap();
     let settings = PluginSettings { limits: patient(), ..misbehave("recycled") };
     let plugin = Observed::new(load(&plugins, settings).await.unwrap());
     let bus = bus();
@@ -254,7 +255,11 @@ async fn writing_more_than_it_may() {
 #[tokio::test]
 async fn decode_times_that_do_not_rise_are_refused() {
     for what in ["equal-times", "falling-times"] {
-        assert_eq!(beside_a_healthy_one(misbehave(what), 1000, |_, given| given == FRAGMENTS as u64).await, [], "{what}");
+        assert_eq!(
+            beside_a_healthy_one(misbehave(what), 1000, |_, given| given == FRAGMENTS as u64).await,
+            [],
+            "{what}"
+        );
     }
 }
 

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::stream::{FuturesUnordered, StreamExt};
+use millrace_media::Fragment;
 use millrace_media::calendar::Epoch;
 use millrace_media::track::{Consumer, Event, Info, Next, Start, Track};
-use millrace_media::Fragment;
 use tokio::sync::Notify;
 
 use crate::factory::{SourceTrack, TrackEnd};
@@ -203,11 +203,8 @@ impl Feeds {
                 feed.ready = feed.consumer.next().await;
                 return;
             }
-            let mut all: FuturesUnordered<_> = self
-                .list
-                .iter_mut()
-                .map(|feed| async { feed.ready = feed.consumer.next().await })
-                .collect();
+            let mut all: FuturesUnordered<_> =
+                self.list.iter_mut().map(|feed| async { feed.ready = feed.consumer.next().await }).collect();
             if all.next().await.is_none() {
                 std::future::pending().await
             }

@@ -281,6 +281,11 @@ impl Weak {
         self.0.upgrade().is_some_and(|shared| !matches!(Broadcast(shared).state(), State::Ended { .. }))
     }
 
+    /// True of two handles to one broadcast.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.0.ptr_eq(&other.0)
+    }
+
     /// True where this is that broadcast.
     pub fn is(&self, broadcast: &Broadcast) -> bool {
         std::ptr::eq(self.0.as_ptr(), Arc::as_ptr(&broadcast.0))

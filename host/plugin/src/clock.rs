@@ -3,8 +3,8 @@
 //! Runs from the beginning of a call to its end, and stands still while a host function waits and while the guest has yielded. A call that
 //! ends within its first tick, as nearly all do, is measured by the wall clock, which costs next to nothing to read. One that goes on is
 //! measured by the processor time of its thread, so that a machine with other work to do does not make an innocent guest look slow. After a
-//! long call the next ones are measured so from their beginning: a plugin whose work is in the host's functions, where no tick reaches it,
-//! gets away with one.
+//! long call the next ones are measured so from their beginning, because a tick does not reach work in the host's functions. Calls that come
+//! seldom are measured so always.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -44,6 +44,15 @@ impl State {
         self.since = Some(if self.exact { Mark::Cpu(thread_time()) } else { Mark::Wall(Instant::now()) });
     }
 
+    /// From here on the processor time of the thread counts.
+    fn look_closely(&mut self) {
+        if !self.exact {
+            // More than a tick by the wall clock means that the thread was kept waiting, not that the guest ran.
+            self.used = self.used.min(TICK);
+            self.exact = true;
+        }
+    }
+
     fn stop(&mut self) {
         let ran = match self.since.take() {
             None => Duration::ZERO,
@@ -59,11 +68,11 @@ impl CallClock {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A call begins.
-    pub(crate) fn begin(&self) {
+    /// A call begins, which is measured by processor time from its beginning where it is `seldom`.
+    pub(crate) fn begin(&self, seldom: bool) {
         let mut state = self.state();
         let (watched, now) = (state.watched, Instant::now());
-        let exact = watched > 0;
+        let exact = seldom || watched > 0;
         let since = if exact { Mark::Cpu(thread_time()) } else { Mark::Wall(now) };
         *state = State {
             since: Some(since),
@@ -98,11 +107,21 @@ impl CallClock {
     pub(crate) fn tick(&self) -> Duration {
         let mut state = self.state();
         state.stop();
-        if !state.exact {
-            // More than a tick by the wall clock means that the thread was kept waiting, not that the guest ran.
-            state.used = state.used.min(TICK);
-            state.exact = true;
+        state.look_closely();
+        state.used
+    }
+
+    /// A function of the host returns to the guest. Gives what was used so far.
+    pub(crate) fn returned(&self) -> Duration {
+        let mut state = self.state();
+        if let Some(Mark::Wall(since)) = state.since
+            && since.elapsed() <= TICK
+        {
+            return state.used;
         }
+        state.stop();
+        state.look_closely();
+        state.start();
         state.used
     }
 
@@ -138,7 +157,7 @@ mod tests {
     #[test]
     fn waiting_is_not_work() {
         let clock = CallClock::default();
-        clock.begin();
+        clock.begin(false);
         let most = Duration::from_secs(10);
         assert_eq!(clock.wait(most), most);
         let start = Instant::now();
@@ -152,7 +171,7 @@ mod tests {
     #[test]
     fn a_long_call_is_measured_by_the_processor_time_of_its_thread() {
         let clock = CallClock::default();
-        clock.begin();
+        clock.begin(false);
         clock.tick();
         clock.start();
         let start = thread_time();
@@ -162,10 +181,22 @@ mod tests {
     }
 
     #[test]
+    fn a_function_of_the_host_that_returns_late_is_noticed() {
+        let clock = CallClock::default();
+        clock.begin(true);
+        let start = thread_time();
+        spin(|| thread_time() - start >= 3 * TICK);
+        let used = clock.returned();
+        assert!(used >= 3 * TICK, "{used:?}");
+        clock.begin(false);
+        assert!(clock.returned() <= TICK);
+    }
+
+    #[test]
     fn work_that_no_tick_reaches_is_counted_from_the_second_call_on() {
         let clock = CallClock::default();
         let call = || {
-            clock.begin();
+            clock.begin(false);
             let start = thread_time();
             spin(|| thread_time() - start >= 3 * TICK);
             clock.end()

@@ -1,21 +1,24 @@
 //! One instance of a plugin: its store, and the calls into it.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use millrace_media::Fragment;
 use millrace_transcode::factory::{Context, Decision, Fault, Gap, SourceTrack, Stop, TrackEnd};
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::{Instance as Component, Resource};
-use wasmtime::{Store, UpdateDeadline};
+use wasmtime::{CallHook, Store, UpdateDeadline};
 
 use crate::bindings::exports::millrace::plugin::transcoder::Guest;
 use crate::bindings::millrace::plugin::media;
 use crate::bindings::millrace::plugin::types::Error;
 use crate::engine::Ticking;
-use crate::fault::{OutOfTime, lost, returned};
+use crate::fault::{OutOfTime, OutOfWait, lost, returned};
 use crate::imports::{ContextHandle, Described, DescriptionHandle, LossHandle, TrackHandle};
 use crate::load::Loaded;
+use crate::settings::Limits;
 use crate::state::State;
 
 /// The most bytes that one call from a guest may hand over.
@@ -28,6 +31,7 @@ pub(crate) struct Instance {
     component: Component,
     transcoder: Guest,
     store: Store<State>,
+    limits: Limits,
     // Given back after the store is.
     _ticking: Ticking,
     _place: OwnedSemaphorePermit,
@@ -36,10 +40,27 @@ pub(crate) struct Instance {
 /// Calls an export of `transcoder` and turns what comes of it into a result of the runner's terms.
 macro_rules! call {
     ($self:ident, $function:literal, $method:ident($($argument:expr),*)) => {{
-        $self.begin();
-        let outcome = $self.transcoder.$method(&mut $self.store, $($argument),*).await;
+        $self.begin($function != FRAGMENT);
+        let limits = $self.limits;
+        let outcome = bounded(&limits, $self.transcoder.$method(&mut $self.store, $($argument),*)).await;
         $self.outcome($function, outcome)
     }};
+}
+
+/// The function that is called often.
+const FRAGMENT: &str = "on-fragment";
+/// How much longer than it may work and wait a call may take, on a machine with other things to do.
+const SLACK: Duration = Duration::from_secs(60);
+
+/// A call that has an end whatever it waits for.
+async fn bounded<T>(limits: &Limits, call: impl Future<Output = wasmtime::Result<T>>) -> wasmtime::Result<T> {
+    let mut call = pin!(call);
+    // Nearly all are done at once.
+    if let Poll::Ready(done) = futures::poll!(call.as_mut()) {
+        return done;
+    }
+    let most = limits.call_time + limits.call_wait + SLACK;
+    tokio::time::timeout(most, call).await.unwrap_or_else(|_| Err(OutOfWait(most).into()))
 }
 
 impl Instance {
@@ -75,34 +96,44 @@ impl Instance {
                 }),
             ))
         });
+        // Ticks reach loops and functions of the guest, this reaches a guest that calls one function of the host after the other.
+        store.call_hook(move |mut store, hook| match hook {
+            CallHook::ReturningFromHost if store.data_mut().clock.returned() > limits.call_time => {
+                Err(OutOfTime(limits.call_time).into())
+            }
+            _ => Ok(()),
+        });
         store.set_epoch_deadline(1);
-        store.data().clock.begin();
+        store.data().clock.begin(true);
         let made = async {
             let component = plugin.pre.instantiate_async(&mut store).await?;
             let transcoder = plugin.transcoder.load(&mut store, &component)?;
             Ok((component, transcoder))
         };
-        let made = made.await;
-        settle(&mut store, made.is_err());
+        let made = bounded(&limits, made).await;
+        let made = settle(&mut store, made);
         match made {
-            Ok((component, transcoder)) => Ok(Self { component, transcoder, store, _ticking: ticking, _place: place }),
+            Ok((component, transcoder)) => {
+                Ok(Self { component, transcoder, store, limits, _ticking: ticking, _place: place })
+            }
             Err(error) => Err(lost("instantiation", &error, &store.data().growth)),
         }
     }
 
     /// Asks the plugin what it is. Its own error refuses the settings.
     pub(crate) async fn describe(&mut self, settings: &str) -> Result<Result<Described, Error>, Fault> {
-        self.begin();
+        self.begin(true);
         let full = |error: Error| returned("describe", &error);
         let description = self.store.data_mut().push(DescriptionHandle::default()).map_err(full)?;
         let lent = Resource::new_borrow(description.rep());
         let about = self.store.data().plugin.about.clone();
+        let limits = self.limits;
         let outcome = async {
             let about = about.load(&mut self.store, &self.component)?;
             about.call_describe(&mut self.store, settings, lent).await
         };
-        let outcome = outcome.await;
-        settle(&mut self.store, outcome.is_err());
+        let outcome = bounded(&limits, outcome).await;
+        let outcome = settle(&mut self.store, outcome);
         let outcome = outcome.map_err(|error| lost("describe", &error, &self.store.data().growth))?;
         let described = self.store.data_mut().table.delete(description);
         let described = described.map_err(|error| Fault::Lost(format!("its description is lost: {error}")))?;
@@ -129,7 +160,10 @@ impl Instance {
                 self.store.data_mut().remove_source(track.id);
                 Ok(Decision::Decline)
             }
-            Err(fault) => Err(fault),
+            Err(fault) => {
+                self.store.data_mut().remove_source(track.id);
+                Err(fault)
+            }
         }
     }
 
@@ -159,7 +193,9 @@ impl Instance {
 
     /// Tells the plugin of the end.
     pub(crate) async fn stop(&mut self, why: Stop) -> Result<(), Fault> {
-        call!(self, "stop", call_stop(why.as_str()))
+        let stopped = call!(self, "stop", call_stop(why.as_str()));
+        self.store.data_mut().pass_output_on(true);
+        stopped
     }
 
     /// A handle to be lent for one call.
@@ -172,16 +208,15 @@ impl Instance {
         let _ = self.store.data_mut().table.delete(handle);
     }
 
-    fn begin(&mut self) {
+    fn begin(&mut self, seldom: bool) {
         self.store.set_epoch_deadline(1);
         let state = self.store.data_mut();
         state.growth.begin();
-        state.clock.begin();
+        state.clock.begin(seldom);
     }
 
     fn outcome<T>(&mut self, function: &str, outcome: wasmtime::Result<Result<T, Error>>) -> Result<T, Fault> {
-        settle(&mut self.store, outcome.is_err());
-        match outcome {
+        match settle(&mut self.store, outcome) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(returned(function, &error)),
             Err(error) => Err(lost(function, &error, &self.store.data().growth)),
@@ -189,10 +224,13 @@ impl Instance {
     }
 }
 
-/// A call is over: its work is charged to the plugin, and what it has printed goes to the log.
-fn settle(store: &mut Store<State>, lost: bool) {
+/// A call is over: what it has printed goes to the log, and its work is charged to the plugin. One that took more than it may is lost, also
+/// where nothing could interrupt it.
+fn settle<T>(store: &mut Store<State>, outcome: wasmtime::Result<T>) -> wasmtime::Result<T> {
     let state = store.data_mut();
+    state.pass_output_on(outcome.is_err());
     let used = state.clock.end();
     state.plugin.share.charge(used, Instant::now());
-    state.pass_output_on(lost);
+    let most = state.plugin.limits.call_time;
+    if used > most { outcome.and(Err(OutOfTime(most).into())) } else { outcome }
 }

@@ -20,6 +20,7 @@ use crate::factory::PluginFactory;
 use crate::fault::in_words;
 use crate::instance::Instance;
 use crate::metrics::Metrics;
+use crate::rate::Rates;
 use crate::settings::{Limits, PluginSettings};
 use crate::share::Share;
 use crate::state::State;
@@ -91,6 +92,9 @@ pub enum LoadFault {
         /// The most any plugin may be given.
         most: usize,
     },
+    /// Its share of the processor is none.
+    #[error("is allowed {0} processor cores (expected more than 0)")]
+    Share(f64),
     /// Its settings are not a JSON object.
     #[error("has settings that are not a table of keys and values")]
     Settings,
@@ -117,6 +121,8 @@ pub(crate) struct Loaded {
     pub(crate) metrics: Arc<Metrics>,
     /// Processor time, over all its instances.
     pub(crate) share: Share,
+    /// What may be written, by what its instances are made for.
+    pub(crate) rates: Rates,
     /// Kept for all its instances.
     pub(crate) state: Slot,
     pub(crate) pre: InstancePre<State>,
@@ -174,6 +180,7 @@ impl Plugins {
             limits: settings.limits,
             metrics,
             share: Share::new(settings.limits.cpu, Instant::now()),
+            rates: Rates::default(),
             state: Slot::default(),
             pre,
             about,

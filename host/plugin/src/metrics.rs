@@ -12,10 +12,10 @@ mod text;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use millrace_media::{BroadcastName, TrackName};
+use millrace_media::{BroadcastName, TrackName, broadcast};
 
 pub use handles::{Alarm, Counter, Gauge, Histogram};
-use series::{Family, Kind, Lifetime, Series};
+use series::{Family, Kind, Life, Series};
 pub(crate) use text::sanitized;
 
 /// The longest name of a metric, an alarm or a label, in bytes.
@@ -24,8 +24,10 @@ const MAX_NAME: usize = 64;
 const MAX_LABELS: (usize, usize) = (8, 128);
 /// The most buckets of a histogram.
 const MAX_BUCKETS: usize = 32;
-/// The labels that the host gives.
-const RESERVED: [&str; 4] = ["plugin", "broadcast", "track", "rendition"];
+/// The labels that the host and Prometheus give.
+const RESERVED: [&str; 6] = ["plugin", "broadcast", "track", "rendition", "le", "quantile"];
+/// How names end that Prometheus' text format makes of other names.
+const SUFFIXES: [&str; 4] = ["_total", "_bucket", "_sum", "_count"];
 
 /// Why a metric was not opened.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,6 +62,7 @@ pub(crate) struct Opener<'a> {
     pub(crate) names: &'a Names,
     /// Lives as long as what the instance is made for.
     pub(crate) life: &'a Weak<()>,
+    pub(crate) broadcast: Option<&'a broadcast::Weak>,
 }
 
 /// An alarm that is raised.
@@ -152,7 +155,8 @@ impl Held {
     }
 
     fn len(&self) -> usize {
-        self.families.values().map(|family| family.series.len()).sum::<usize>() + self.alarms.len()
+        self.families.values().map(|family| family.series.len() * family.kind.lines()).sum::<usize>()
+            + self.alarms.len()
     }
 }
 
@@ -224,8 +228,17 @@ impl Metrics {
         kind: Kind,
     ) -> Result<Arc<Series>, MetricError> {
         check_name("metric", name)?;
+        if let Some(suffix) = SUFFIXES.iter().find(|suffix| name.ends_with(**suffix)) {
+            return Err(MetricError::Invalid(format!(
+                "the metric name {name:?} ends with {suffix}, which the host adds"
+            )));
+        }
         let labels = labels(opener.names, by, more)?;
-        let lifetime = if by.broadcast || by.track || by.rendition { Lifetime::Of } else { Lifetime::Plugin };
+        let life = match by {
+            By { track: true, .. } | By { rendition: true, .. } => Some(Life::Instance(opener.life.clone())),
+            By { broadcast: true, .. } => opener.broadcast.cloned().map(Life::Broadcast),
+            _ => None,
+        };
         let mut held = self.held();
         if let Some(family) = held.families.get(name)
             && family.kind != kind
@@ -241,17 +254,17 @@ impl Metrics {
             Some(series) => series,
             None => {
                 held.tidy();
-                if held.len() >= self.limit {
+                if held.len() + kind.lines() > self.limit {
                     return Err(MetricError::TooMany(self.limit));
                 }
-                let series = Arc::new(Series::new(&kind, lifetime));
+                let series = Arc::new(Series::new(&kind, life.is_none()));
                 let family =
                     held.families.entry(name.to_owned()).or_insert_with(|| Family { kind, series: BTreeMap::new() });
                 family.series.insert(labels, series.clone());
                 series
             }
         };
-        series.keep(opener.life);
+        life.into_iter().for_each(|life| series.keep(life));
         Ok(series)
     }
 
@@ -305,8 +318,11 @@ fn labels(names: &Names, by: By, more: &[(String, String)]) -> Result<Vec<(Strin
     own.sort();
     for (key, value) in &own {
         check_name("label", key)?;
-        if RESERVED.contains(&key.as_str()) || !seen.insert(key) {
-            return Err(MetricError::Invalid(format!("the label {key:?} is the host's own, or is there twice")));
+        if RESERVED.contains(&key.as_str()) || key.starts_with("__") || !seen.insert(key) {
+            return Err(MetricError::Invalid(format!("the label {key:?} has a meaning of its own, or is there twice")));
+        }
+        if value.contains(char::is_control) {
+            return Err(MetricError::Invalid(format!("control characters in the label {key:?}")));
         }
         if value.len() > longest {
             let len = value.len();

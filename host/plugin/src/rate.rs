@@ -1,5 +1,6 @@
 //! An allowance that fills at a steady rate. Time is an argument.
 
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// Lets `per_second` units through on average, and up to `burst` at once. What goes through may leave it in debt: then the next has to wait.
@@ -15,6 +16,12 @@ impl Allowance {
     pub(crate) fn new(per_second: u64, burst: u64) -> Self {
         let burst = burst as f64;
         Self { per_second: per_second.max(1) as f64, burst, left: burst, at: None }
+    }
+
+    /// Whole units that are there.
+    pub(crate) fn room(&mut self, now: Instant) -> usize {
+        self.fill(now);
+        self.left.max(0.0) as usize
     }
 
     fn fill(&mut self, now: Instant) {
@@ -62,6 +69,24 @@ impl OutputRate {
     pub(crate) fn wait(&mut self, bytes: u64) -> Duration {
         let now = Instant::now();
         self.bytes.take(bytes, now).max(self.fragments.take(1, now))
+    }
+}
+
+/// The rates of what is at work: one for all instances that follow each other.
+#[derive(Debug, Default)]
+pub(crate) struct Rates(Mutex<Vec<(Weak<()>, Arc<Mutex<OutputRate>>)>>);
+
+impl Rates {
+    /// The rate of what lives as long as `life`.
+    pub(crate) fn of(&self, life: &Weak<()>, new: impl FnOnce() -> OutputRate) -> Arc<Mutex<OutputRate>> {
+        let mut rates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.retain(|(life, _)| life.strong_count() > 0);
+        if let Some((_, rate)) = rates.iter().find(|(known, _)| known.ptr_eq(life)) {
+            return rate.clone();
+        }
+        let rate = Arc::new(Mutex::new(new()));
+        rates.push((life.clone(), rate.clone()));
+        rate
     }
 }
 

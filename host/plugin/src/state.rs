@@ -1,7 +1,9 @@
 //! What the host keeps for one instance.
 
-use std::sync::{Arc, Weak};
-use std::time::Instant;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use millrace_media::Fragment;
 use millrace_media::track::Kind;
@@ -36,7 +38,8 @@ pub(crate) struct State {
     sources: Vec<Source>,
     /// Bytes that the plugin's own handles to fragments keep in memory.
     pinned: u64,
-    pub(crate) output: OutputRate,
+    /// Shared by the instances that follow each other.
+    output: Arc<Mutex<OutputRate>>,
     pub(crate) log: LogLines,
     /// Made when the instance first asks for it.
     wasi: Option<Box<Wasi>>,
@@ -60,8 +63,10 @@ impl State {
             track: context.track.as_ref().map(|track| track.name().clone()),
             rendition: context.rendition.as_ref().map(|rendition| rendition.name.clone()),
         });
+        let life: Weak<()> = context.as_ref().map(|context| Arc::downgrade(&context.life)).unwrap_or_default();
+        let output = plugin.rates.of(&life, || OutputRate::new(limits.output_rate, limits.fragments));
         Self {
-            life: context.as_ref().map(|context| Arc::downgrade(&context.life)).unwrap_or_default(),
+            life,
             plugin,
             context,
             names,
@@ -71,7 +76,7 @@ impl State {
             lent: None,
             sources: Vec::new(),
             pinned: 0,
-            output: OutputRate::new(limits.output_rate, limits.fragments),
+            output,
             log: LogLines::new(limits.log),
             wasi: None,
         }
@@ -106,9 +111,16 @@ impl State {
     /// Passes what the guest has written to its standard output on to the log: the lines that are whole, or all where `all` is asked for.
     pub(crate) fn pass_output_on(&mut self, all: bool) {
         let Some(wasi) = &self.wasi else { return };
-        for line in wasi.output.take(all) {
+        let (lines, dropped) = wasi.output.take(all, self.log.room(Instant::now()));
+        for line in lines {
             self.log_line(Level::Info, &line);
         }
+        self.log.dropped(dropped);
+    }
+
+    /// How long the guest has to wait before it writes a fragment of so many bytes.
+    pub(crate) fn output_wait(&mut self, bytes: u64) -> Duration {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner).wait(bytes)
     }
 
     /// Waits for `work`, which is not the guest's processor time, and not for longer than a call may.
@@ -117,6 +129,11 @@ impl State {
     /// Where it would be longer: the instance ends.
     pub(crate) async fn wait<F: Future>(&mut self, work: F) -> wasmtime::Result<F::Output> {
         let most = self.plugin.limits.call_wait;
+        let mut work = pin!(work);
+        // What is done at once is work, and not waiting.
+        if let Poll::Ready(done) = futures::poll!(work.as_mut()) {
+            return Ok(done);
+        }
         let left = self.clock.wait(most);
         let began = Instant::now();
         let done = tokio::time::timeout(left, work).await;

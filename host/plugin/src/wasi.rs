@@ -13,6 +13,8 @@ use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
 use wasmtime_wasi::p2::DynPollable;
 use wasmtime_wasi::p2::bindings::io::poll;
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::p2::body::HostOutgoingBody;
+use wasmtime_wasi_http::p2::types::{HostOutgoingRequest, HostOutgoingResponse};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
 
 use crate::state::State;
@@ -21,9 +23,11 @@ pub(crate) use output::Output;
 /// Handles to what WASI knows: streams, pollables, headers.
 const HANDLES: usize = 1024;
 /// The most random bytes asked for at once.
-const RANDOM: u64 = 64 << 10;
+const RANDOM: u64 = 1 << 20;
 /// The most bytes that the headers of one HTTP message may take.
 const FIELDS: usize = 64 << 10;
+/// What HTTP's types are called in the linker.
+const HTTP_TYPES: &str = "wasi:http/types@0.2.12";
 /// Where every instance's random numbers start.
 const SEED: u64 = 0;
 
@@ -66,8 +70,17 @@ pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     linker.allow_shadowing(true);
     poll::add_to_linker::<State, AtOnce>(linker, |state| Polls(&mut state.wasi().table))?;
+    // A body that nobody reads would be waited for.
+    let mut http = linker.instance(HTTP_TYPES)?;
+    http.func_wrap("[method]outgoing-request.body", |_, _: (Resource<HostOutgoingRequest>,)| Ok((no_body(),)))?;
+    http.func_wrap("[method]outgoing-response.body", |_, _: (Resource<HostOutgoingResponse>,)| Ok((no_body(),)))?;
     linker.allow_shadowing(false);
     Ok(())
+}
+
+/// What a message answers that is asked for its body a second time.
+fn no_body() -> Result<Resource<HostOutgoingBody>, ()> {
+    Err(())
 }
 
 impl WasiView for State {

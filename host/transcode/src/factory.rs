@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use millrace_media::calendar::Group;
 use millrace_media::track::{Info, Kind, Track};
-use millrace_media::{BroadcastName, Fragment};
+use millrace_media::{BroadcastName, Fragment, broadcast};
 use tokio::runtime::Handle;
 
 use crate::encoder::Encoders;
@@ -77,6 +77,8 @@ pub struct Context {
     pub broadcast_state: Slot,
     /// Lives as long as the transcoder, over all its instances.
     pub life: Arc<()>,
+    /// Whether the broadcast lives.
+    pub broadcast_life: broadcast::Weak,
 }
 
 /// A track of the source, as it is from [`Transcoder::track`] to [`Transcoder::track_end`].

@@ -45,6 +45,11 @@ impl FragmentHandle {
         }
     }
 
+    /// True of a copy that is not the source's any more.
+    pub(crate) fn is_edited(&self) -> bool {
+        self.changed.is_some()
+    }
+
     /// The source's fragment and its track, to be encoded: decoders read it from the source's track, where an edited copy is not.
     pub(crate) fn to_be_encoded(&self) -> Outcome<(u32, Fragment)> {
         if self.changed.is_some() {

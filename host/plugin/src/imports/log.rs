@@ -22,6 +22,16 @@ impl LogLines {
         Self { allowance: Allowance::new(per_second, per_second.saturating_mul(2)), dropped: 0 }
     }
 
+    /// How many lines may be written now.
+    pub(crate) fn room(&mut self, now: Instant) -> usize {
+        self.allowance.room(now)
+    }
+
+    /// So many lines were not even looked at.
+    pub(crate) fn dropped(&mut self, lines: u64) {
+        self.dropped += lines;
+    }
+
     /// The line as it is to be written, or none where it is dropped.
     fn pass(&mut self, message: &str, now: Instant) -> Option<String> {
         if !self.allowance.try_take(now) {

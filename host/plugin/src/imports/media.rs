@@ -196,13 +196,16 @@ impl HostTrack for State {
     }
 
     fn size(&mut self, track: Resource<TrackHandle>) -> wasmtime::Result<Option<Size>> {
-        let size = self.table.get(&track)?.0.info.format.size();
-        Ok(size.map(|(width, height)| Size { width, height }))
+        Ok(match self.table.get(&track)?.0.info.format {
+            Format::Video { width, height, .. } => Some(Size { width, height }),
+            _ => None,
+        })
     }
 
     fn display_size(&mut self, track: Resource<TrackHandle>) -> wasmtime::Result<Option<Size>> {
         let info = &self.table.get(&track)?.0.info;
-        let size = info.format.size().and_then(|_| millrace_cmaf::display_size(&info.init));
+        let is_video = info.kind() == Kind::Video;
+        let size = is_video.then(|| millrace_cmaf::display_size(&info.init)).flatten();
         Ok(size.map(|(width, height)| Size { width, height }))
     }
 

@@ -12,7 +12,8 @@ impl Host for State {}
 
 impl State {
     fn opener(&self) -> Opener<'_> {
-        Opener { names: self.names(), life: self.life() }
+        let broadcast = self.context().map(|context| &context.broadcast_life);
+        Opener { names: self.names(), life: self.life(), broadcast }
     }
 }
 

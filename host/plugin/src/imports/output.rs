@@ -5,8 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use millrace_cmaf::write::{ChunkWriter, Packet};
 use millrace_cmaf::{Limits, TrackHeader};
+use millrace_media::broadcast::TrackError;
 use millrace_media::calendar::Group;
-use millrace_media::track::{Listing, Role, WriteError};
+use millrace_media::track::{Listing, ListingError, Role, WriteError};
 use millrace_media::{Media, Time};
 use millrace_transcode::output::{Output, OutputError};
 use wasmtime::component::Resource;
@@ -25,6 +26,13 @@ pub struct OutputHandle {
     output: Output,
     /// What the plugin's own chunks are checked against, and made for; none where the track's header cannot be read.
     header: Option<Header>,
+}
+
+/// Who made what is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MadeBy {
+    Plugin,
+    Publisher,
 }
 
 struct Header {
@@ -83,7 +91,8 @@ impl HostOutputTrack for State {
     async fn emit(&mut self, track: Resource<OutputHandle>, fragment: Resource<FragmentHandle>) -> Outcome<()> {
         let handle = self.table.get(&fragment)?;
         let (group, media) = (handle.source()?.place().group, handle.media()?.clone());
-        self.write_media(&track, group, media).await
+        let made_by = if handle.is_edited() { MadeBy::Plugin } else { MadeBy::Publisher };
+        self.write_media(&track, group, media, made_by).await
     }
 
     async fn write(
@@ -95,7 +104,7 @@ impl HostOutputTrack for State {
     ) -> Outcome<()> {
         let captured_at = captured_at.map(Duration::from_micros);
         match self.table.get_mut(&track)?.chunk(samples, captured_at) {
-            Ok(media) => self.write_media(&track, Group(group), media).await,
+            Ok(media) => self.write_media(&track, Group(group), media, MadeBy::Plugin).await,
             Err(error) => Ok(Err(error)),
         }
     }
@@ -107,7 +116,7 @@ impl HostOutputTrack for State {
                 .map_err(|error| Error::Invalid(format!("this is not one chunk of the track: {error}"))),
         };
         match media {
-            Ok(media) => self.write_media(&track, Group(group), media).await,
+            Ok(media) => self.write_media(&track, Group(group), media, MadeBy::Plugin).await,
             Err(error) => Ok(Err(error)),
         }
     }
@@ -122,11 +131,7 @@ impl State {
     fn open_output(&mut self, name: &str, from: Option<&millrace_media::TrackName>) -> Result<Output, Error> {
         let most = self.plugin.limits.output_tracks;
         let outputs = &self.started()?.outputs;
-        let opened = outputs.open_within(name, from, most);
-        if matches!(opened, Err(OutputError::TooMany(_))) {
-            outputs.exceeded();
-        }
-        Ok(opened?)
+        Ok(outputs.open_within(name, from, most)?)
     }
 
     fn list(&mut self, track: &Resource<OutputHandle>, change: impl FnOnce(&mut Listing)) -> Outcome<()> {
@@ -137,26 +142,32 @@ impl State {
     }
 
     /// Writes what is within the limits, as soon as those on the rate let it.
-    async fn write_media(&mut self, track: &Resource<OutputHandle>, group: Group, media: Media) -> Outcome<()> {
+    async fn write_media(
+        &mut self,
+        track: &Resource<OutputHandle>,
+        group: Group,
+        media: Media,
+        made_by: MadeBy,
+    ) -> Outcome<()> {
         let (size, most) = (media.size(), self.plugin.limits.fragment);
         if size > most {
-            self.exceeded();
+            self.exceeded(made_by);
             return Ok(Err(Error::Overloaded(format!("a fragment of {size} bytes (expected <= {most})"))));
         }
-        let wait = self.output.wait(size);
+        let wait = self.output_wait(size);
         if !wait.is_zero()
             && let Err(error) = self.wait(tokio::time::sleep(wait)).await
         {
-            self.exceeded();
+            self.exceeded(made_by);
             return Err(error);
         }
         let written = self.table.get(track)?.output.write(group, media);
         Ok(written.map_err(Error::from))
     }
 
-    /// The instance went over its output limits.
-    fn exceeded(&self) {
-        if let Some(context) = self.context() {
+    /// The instance went over its output limits. What a publisher made too large or too fast is no fault of the plugin's.
+    fn exceeded(&self, made_by: MadeBy) {
+        if let (MadeBy::Plugin, Some(context)) = (made_by, self.context()) {
             context.outputs.exceeded();
         }
     }
@@ -204,7 +215,8 @@ impl From<OutputError> for Error {
         match error {
             OutputError::Write(WriteError::Ended) => Self::Closed,
             OutputError::Write(WriteError::NoInfo) => Self::Failed(error.to_string()),
-            OutputError::TooMany(_) => Self::Overloaded(error.to_string()),
+            OutputError::Track(TrackError::Ended) | OutputError::Listing(ListingError::Ended) => Self::Closed,
+            OutputError::TooMany(_) | OutputError::Track(TrackError::TooMany(_)) => Self::Overloaded(error.to_string()),
             _ => Self::Invalid(error.to_string()),
         }
     }

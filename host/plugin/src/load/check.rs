@@ -91,7 +91,9 @@ fn age(version: &str) -> Age {
 pub(super) fn limits(limits: &Limits, engine: &EngineSettings) -> Result<(), LoadFault> {
     let within = |what, given, most| if given <= most { Ok(()) } else { Err(LoadFault::Limit { what, given, most }) };
     within("bytes of memory", limits.memory, engine.memory)?;
-    within("table elements", limits.table_elements, engine.table_elements)
+    within("table elements", limits.table_elements, engine.table_elements)?;
+    let share = limits.cpu;
+    if share.is_finite() && share > 0.0 { Ok(()) } else { Err(LoadFault::Share(share)) }
 }
 
 /// What the plugin says about itself.

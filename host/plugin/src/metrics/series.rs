@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, Weak};
 
+use millrace_media::broadcast;
+
 /// What kind of metric a family is.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Kind {
@@ -32,20 +34,47 @@ pub(super) struct Family {
     pub(super) series: BTreeMap<Vec<(String, String)>, std::sync::Arc<Series>>,
 }
 
-/// How long a series is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lifetime {
-    /// As long as the plugin.
-    Plugin,
-    /// As long as one of what it is [kept](Series::keep) for.
-    Of,
+impl Kind {
+    /// How many lines a series takes in Prometheus' text format.
+    pub(super) fn lines(&self) -> usize {
+        match self {
+            Self::Counter | Self::Gauge => 1,
+            Self::Histogram(bounds) => bounds.len() + 3,
+        }
+    }
+}
+
+/// What a series is labelled with: it is there as long as that.
+#[derive(Clone, Debug)]
+pub(super) enum Life {
+    /// What an instance is made for.
+    Instance(Weak<()>),
+    Broadcast(broadcast::Weak),
+}
+
+impl Life {
+    fn lasts(&self) -> bool {
+        match self {
+            Self::Instance(life) => life.strong_count() > 0,
+            Self::Broadcast(broadcast) => broadcast.is_live(),
+        }
+    }
+
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Instance(one), Self::Instance(other)) => one.ptr_eq(other),
+            (Self::Broadcast(one), Self::Broadcast(other)) => one.is_same(other),
+            _ => false,
+        }
+    }
 }
 
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Series {
-    lifetime: Lifetime,
-    kept_for: Mutex<Vec<Weak<()>>>,
+    /// As long as the plugin.
+    lasts: bool,
+    kept_for: Mutex<Vec<Life>>,
     pub(super) value: Value,
 }
 
@@ -67,7 +96,7 @@ pub(super) struct Distribution {
 }
 
 impl Series {
-    pub(super) fn new(kind: &Kind, lifetime: Lifetime) -> Self {
+    pub(super) fn new(kind: &Kind, lasts: bool) -> Self {
         let value = match kind {
             Kind::Counter => Value::Counter(AtomicU64::new(0)),
             Kind::Gauge => Value::Gauge(Mutex::default()),
@@ -77,21 +106,21 @@ impl Series {
                 sum: 0.0,
             })),
         };
-        Self { lifetime, kept_for: Mutex::default(), value }
+        Self { lasts, kept_for: Mutex::default(), value }
     }
 
     /// Keeps it at least as long as `life`.
-    pub(super) fn keep(&self, life: &Weak<()>) {
+    pub(super) fn keep(&self, life: Life) {
         let mut kept_for = self.kept_for.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.lifetime == Lifetime::Of && !kept_for.iter().any(|known| known.ptr_eq(life)) {
-            kept_for.retain(|known| known.strong_count() > 0);
-            kept_for.push(life.clone());
+        if !kept_for.iter().any(|known| known.is(&life)) {
+            kept_for.retain(Life::lasts);
+            kept_for.push(life);
         }
     }
 
     pub(super) fn is_alive(&self) -> bool {
         let kept_for = || self.kept_for.lock().unwrap_or_else(PoisonError::into_inner);
-        self.lifetime == Lifetime::Plugin || kept_for().iter().any(|life| life.strong_count() > 0)
+        self.lasts || kept_for().iter().any(Life::lasts)
     }
 
     pub(super) fn add(&self, by: u64) {

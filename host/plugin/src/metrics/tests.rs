@@ -24,8 +24,8 @@ fn metrics_are_rendered_with_their_labels() {
     let plugin = registry.add("gop-stats", 10).unwrap();
     let kept = Arc::new(());
     let (names, life) = (names(), Arc::downgrade(&kept));
-    let opener = Opener { names: &names, life: &life };
-    plugin.counter(&opener, "groups", ALL, &[("a".into(), "x\"\\\n".into())]).unwrap().add(3);
+    let opener = Opener { names: &names, life: &life, broadcast: None };
+    plugin.counter(&opener, "groups", ALL, &[("a".into(), "x\"\\".into())]).unwrap().add(3);
     let gauges = [0, 1].map(|_| plugin.gauge(&opener, "seconds", NONE, &[]).unwrap());
     gauges[0].set(1.5);
     gauges[1].set(2.0);
@@ -41,7 +41,7 @@ millrace_plugin_metric_gop_stats_bytes_bucket{plugin=\"gop-stats\",le=\"+Inf\"} 
 millrace_plugin_metric_gop_stats_bytes_sum{plugin=\"gop-stats\"} 103
 millrace_plugin_metric_gop_stats_bytes_count{plugin=\"gop-stats\"} 3
 # TYPE millrace_plugin_metric_gop_stats_groups_total counter
-millrace_plugin_metric_gop_stats_groups_total{plugin=\"gop-stats\",broadcast=\"live/a\",track=\"video\",a=\"x\\\"\\\\\\n\"} 3
+millrace_plugin_metric_gop_stats_groups_total{plugin=\"gop-stats\",broadcast=\"live/a\",track=\"video\",a=\"x\\\"\\\\\"} 3
 # TYPE millrace_plugin_metric_gop_stats_seconds gauge
 millrace_plugin_metric_gop_stats_seconds{plugin=\"gop-stats\"} 3.5
 # TYPE millrace_plugin_alarms gauge
@@ -64,7 +64,7 @@ fn a_plugin_has_only_so_many_series_and_those_that_ended_do_not_count() {
     let names = names();
     let life = Arc::new(());
     let weak = Arc::downgrade(&life);
-    let opener = Opener { names: &names, life: &weak };
+    let opener = Opener { names: &names, life: &weak, broadcast: None };
     for n in 0..3 {
         plugin.counter(&opener, "c", ALL, &[("n".into(), n.to_string())]).unwrap();
     }
@@ -74,15 +74,15 @@ fn a_plugin_has_only_so_many_series_and_those_that_ended_do_not_count() {
     drop(life);
     let life = Arc::new(());
     let weak = Arc::downgrade(&life);
-    plugin.gauge(&Opener { names: &names, life: &weak }, "c", ALL, &[]).unwrap();
+    plugin.gauge(&Opener { names: &names, life: &weak, broadcast: None }, "c", ALL, &[]).unwrap();
 }
 
 #[test]
 fn what_is_not_a_metric_is_refused_in_words() {
     let registry = Registry::default();
-    let plugin = registry.add("a", 10).unwrap();
+    let plugin = registry.add("a", 20).unwrap();
     let (names, life) = (names(), Weak::new());
-    let opener = Opener { names: &names, life: &life };
+    let opener = Opener { names: &names, life: &life, broadcast: None };
     for bad in ["", "1st", "a-b", "a b", "ä", &"a".repeat(65)] {
         assert!(invalid(plugin.counter(&opener, bad, NONE, &[])).contains("invalid metric name"), "{bad:?}");
         assert!(invalid(plugin.alarm(&names, bad)).contains("invalid alarm name"), "{bad:?}");
@@ -96,6 +96,12 @@ fn what_is_not_a_metric_is_refused_in_words() {
     let by = By { rendition: true, ..NONE };
     assert!(invalid(plugin.gauge(&opener, "g", by, &[])).contains("not made for a rendition"));
     let own = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    for name in ["groups_total", "h_sum", "h_bucket", "h_count"] {
+        assert!(invalid(plugin.gauge(&opener, name, NONE, &[])).contains("which the host adds"), "{name}");
+    }
+    for bad in [vec![own("le", "1")], vec![own("__name__", "x")], vec![own("a", "\0")], vec![own("a", "x\n")]] {
+        invalid(plugin.counter(&opener, "d", NONE, &bad));
+    }
     for bad in [vec![own("plugin", "x")], vec![own("a", "1"), own("a", "2")], vec![own("a", &"x".repeat(129))]] {
         invalid(plugin.counter(&opener, "d", NONE, &bad));
     }

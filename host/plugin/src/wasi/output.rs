@@ -18,7 +18,7 @@ pub(crate) struct Output(Arc<Mutex<Written>>);
 #[derive(Debug, Default)]
 struct Written {
     bytes: Vec<u8>,
-    left_out: usize,
+    dropped_bytes: usize,
 }
 
 impl Output {
@@ -26,28 +26,29 @@ impl Output {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lines that are whole, or all there is where `all` is asked for.
-    pub(crate) fn take(&self, all: bool) -> Vec<String> {
+    /// The lines that are whole, or all there is where `all` is asked for: at most so many, and how many more there were.
+    pub(crate) fn take(&self, all: bool, most: usize) -> (Vec<String>, u64) {
         let mut written = self.written();
         if written.bytes.is_empty() {
-            return Vec::new();
+            return (Vec::new(), 0);
         }
         let end = match written.bytes.iter().rposition(|byte| *byte == b'\n') {
-            _ if all || written.left_out > 0 => written.bytes.len(),
+            _ if all || written.dropped_bytes > 0 => written.bytes.len(),
             Some(last) => last + 1,
-            None => return Vec::new(),
+            None => return (Vec::new(), 0),
         };
         let rest = written.bytes.split_off(end);
         let text = std::mem::replace(&mut written.bytes, rest);
-        let left_out = std::mem::take(&mut written.left_out);
+        let dropped_bytes = std::mem::take(&mut written.dropped_bytes);
         drop(written);
-        let text = String::from_utf8_lossy(&text);
+        let mut rest = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end).filter(|line| !line.is_empty());
         let mut lines: Vec<_> =
-            text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(String::from).collect();
-        if left_out > 0 {
-            lines.push(format!("({left_out} more bytes were written and left out)"));
+            rest.by_ref().take(most).map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+        let dropped = rest.count() as u64;
+        if let Some(last) = lines.last_mut().filter(|_| dropped_bytes > 0) {
+            last.push_str(&format!(" ({dropped_bytes} more bytes were written and dropped)"));
         }
-        lines
+        (lines, dropped)
     }
 }
 
@@ -78,7 +79,7 @@ impl OutputStream for Output {
         let mut written = self.written();
         let room = MOST.saturating_sub(written.bytes.len()).min(bytes.len());
         written.bytes.extend_from_slice(&bytes[..room]);
-        written.left_out += bytes.len() - room;
+        written.dropped_bytes += bytes.len() - room;
         Ok(())
     }
 
@@ -99,10 +100,10 @@ mod tests {
     fn lines_come_out_whole_and_the_rest_at_the_end() {
         let mut output = Output::default();
         output.write("one\ntw".into()).unwrap();
-        assert_eq!(output.take(false), ["one"]);
-        assert_eq!(output.take(false), [""; 0]);
+        assert_eq!(output.take(false, 10), (vec!["one".to_owned()], 0));
+        assert_eq!(output.take(false, 10), (vec![], 0));
         output.write(Bytes::from_static(b"o\r\n\n\xff")).unwrap();
-        assert_eq!(output.take(true), ["two", "\u{fffd}"]);
+        assert_eq!(output.take(true, 10), (vec!["two".to_owned(), "\u{fffd}".to_owned()], 0));
     }
 
     #[test]
@@ -111,8 +112,10 @@ mod tests {
         for _ in 0..3 {
             output.write(vec![b'x'; MOST].into()).unwrap();
         }
-        let lines = output.take(false);
-        assert_eq!(lines.len(), 2);
-        assert_eq!(lines[1], format!("({} more bytes were written and left out)", 2 * MOST));
+        let (lines, dropped) = output.take(false, 10);
+        assert_eq!((lines.len(), dropped), (1, 0));
+        assert!(lines[0].ends_with(&format!("x ({} more bytes were written and dropped)", 2 * MOST)));
+        output.write("a\nb\nc\n".into()).unwrap();
+        assert_eq!(output.take(false, 1), (vec!["a".to_owned()], 2));
     }
 }

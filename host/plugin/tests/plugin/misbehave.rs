@@ -210,7 +210,7 @@ async fn impatiently(what: &str) -> Vec<Fault> {
 
 #[tokio::test]
 async fn work_of_the_hosts_functions_is_the_plugins() {
-    for what in ["log-for-ever", "events-for-ever", "metrics-for-ever", "bulk"] {
+    for what in ["log-for-ever", "events-for-ever", "metrics-for-ever", "bulk", "unrolled"] {
         let faults = impatiently(what).await;
         assert_eq!(text(&faults[0]), "`on-fragment` took more than its limit of 20 ms of processor time", "{what}");
     }

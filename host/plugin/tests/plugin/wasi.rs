@@ -39,7 +39,9 @@ fn lost(faults: &[Fault]) -> &str {
 
 #[tokio::test]
 async fn a_program_sees_nothing_of_the_machine_and_is_answered() {
-    assert_eq!(faults(misbehave("wasi-look"), 0).await, []);
+    for what in ["wasi-look", "wasi-http"] {
+        assert_eq!(faults(misbehave(what), 0).await, [], "{what}");
+    }
 }
 
 #[tokio::test]

@@ -172,6 +172,7 @@ impl Drain {
             state: self.state.clone(),
             broadcast_state: self.broadcast_state.clone(),
             life: self.life.clone(),
+            broadcast_life: self.broadcast.downgrade(),
         };
         for feed in self.feeds.all_mut() {
             feed.offer = Offer::Due;

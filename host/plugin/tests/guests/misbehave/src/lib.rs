@@ -436,6 +436,7 @@ fn work(what: &str, fragment: &Fragment, track: &Track, output: &OutputTrack) ->
                 return Err(Error::Failed(format!("{:?} bits a second", track.bitrate())));
             }
         }
+        "unrolled" => raw::unrolled(),
         other if other.starts_with("raw-") => raw::work(other),
         other if other.starts_with("wasi-") => wasi::work(other)?,
         _ => {}

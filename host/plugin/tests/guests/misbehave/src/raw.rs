@@ -33,3 +33,13 @@ pub fn work(what: &str) {
         }
     }
 }
+
+/// So many lines in a row, without a loop: nothing of the guest is entered between them.
+pub fn unrolled() {
+    // In memory that is zero, and valid UTF-8.
+    let text = std::vec![0u8; 32 << 20];
+    macro_rules! lines {
+        ($($n:tt)*) => { $( let _ = $n; unsafe { write(3, text.as_ptr(), text.len()) }; )* };
+    }
+    lines!(0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0);
+}

@@ -16,6 +16,19 @@ pub fn work(what: &str) -> Result<(), Error> {
         }
         "wasi-panic" => panic!("out of ideas"),
         "wasi-exit" => std::process::exit(3),
+        // A body that nobody reads: were it given, the second of the writes would wait for ever.
+        #[cfg(target_os = "wasi")]
+        "wasi-http" => {
+            use wasip2::http::{outgoing_handler, types};
+            let request = types::OutgoingRequest::new(types::Fields::new());
+            check("a request has no body", request.body().is_err())?;
+            let answered = outgoing_handler::handle(request, None);
+            let denied = match &answered {
+                Ok(pending) => matches!(pending.get(), Some(Ok(Err(types::ErrorCode::HttpRequestDenied)))),
+                Err(error) => matches!(error, types::ErrorCode::HttpRequestDenied | types::ErrorCode::HttpRequestUriInvalid),
+            };
+            check(&format!("nobody is asked: {answered:?}"), denied)?;
+        }
         "wasi-sleep" => loop {
             std::thread::sleep(Duration::from_secs(3600));
         },

@@ -40,7 +40,8 @@ NODE_MODULES := $(addsuffix /node_modules/.package-lock.json,$(NODE_PACKAGES))
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help setup setup-test setup-demo setup-bench setup-examples setup-examples-all peers demo test test-full lint deny audit bench
+.PHONY: help setup setup-test setup-demo setup-bench setup-examples setup-examples-all peers demo test test-full test-examples
+.PHONY: lint deny audit bench
 .PHONY: plugins plugins-examples plugins-examples-all plugins-examples-rust plugins-examples-c plugins-examples-javascript
 .PHONY: plugins-examples-python plugins-examples-test plugins-pages plugins-reference web clean
 
@@ -84,7 +85,7 @@ test: setup plugins plugins-examples-test web lint deny ## Runs all the checks a
 
 # Hours of machine time, for before a release.
 test-full: export MILLRACE_SEEDS ?= 10000
-test-full: setup plugins plugins-examples-all plugins-pages web ## Runs the tests with hostile input over many seeds (MILLRACE_SEEDS, 10000 by default), those of every example plugin, and the commands in docs/plugins
+test-full: test-examples plugins-pages ## Runs the tests with hostile input over many seeds (MILLRACE_SEEDS, 10000 by default), those of every example plugin, and the commands in docs/plugins
 	$(CARGO) test $(WORKSPACE) --lib --bins --tests --no-fail-fast hostile
 	$(CARGO) test $(WORKSPACE) --test hostile --no-fail-fast
 
@@ -143,6 +144,9 @@ plugins-examples: plugins-examples-rust plugins-examples-c ## Builds the example
 
 plugins-examples-all: plugins-examples plugins-examples-javascript plugins-examples-python ## Builds and tests the example plugins in all languages: JavaScript and Python once they have changed
 	$(GUEST_CARGO) test --manifest-path plugins/contract/Cargo.toml -- --include-ignored
+
+test-examples: setup plugins plugins-examples-all web ## Tests the example plugins in all languages in the server
+	$(CARGO) test $(WORKSPACE) --test e2e -- --ignored example_plugins
 
 plugins-examples-test: plugins-examples
 	$(GUEST_CARGO) test --manifest-path plugins/contract/Cargo.toml

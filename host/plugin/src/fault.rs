@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use millrace_transcode::factory::Fault;
-use wasmtime::Trap;
+use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use crate::bindings::millrace::plugin::types::Error;
@@ -20,6 +20,12 @@ pub(crate) struct OutOfTime(pub(crate) Duration);
 #[error("waited in the host's functions for more than its limit of {} ms", .0.as_millis())]
 pub(crate) struct OutOfWait(pub(crate) Duration);
 
+/// The most functions that are named, from the innermost on.
+const MAX_FRAMES: usize = 6;
+/// What wasmtime says of a handle that is not there.
+const NO_HANDLE: &str = "unknown handle index";
+/// What wasmtime says of a table of handles that is full.
+const FULL: &str = "no free keys";
 /// What wasmtime says of a call that returns while it holds on to what it was lent.
 const BORROWED: &str = "borrow handles still remain";
 
@@ -38,6 +44,12 @@ pub(crate) fn lost(function: &str, error: &wasmtime::Error, growth: &Growth) -> 
             "`{function}` returned without dropping the {lent} it was lent: every call must drop its borrows before it returns (in C: \
              `millrace_plugin_media_{lent}_drop_borrow`)"
         )
+    } else if root.contains(NO_HANDLE) {
+        format!(
+            "`{function}` failed: {root}: it was dropped before, or lent for an earlier call, which only `share` outlasts"
+        )
+    } else if root.contains(FULL) {
+        format!("`{function}` failed: it has as many handles of WASI, such as timers, as it may")
     } else if let Some(trap) = error.downcast_ref::<Trap>() {
         format!("`{function}` trapped: {}", trap.to_string().trim_start_matches("wasm trap: "))
     } else {
@@ -46,6 +58,12 @@ pub(crate) fn lost(function: &str, error: &wasmtime::Error, growth: &Growth) -> 
     if let Some(refusal) = growth.refusal() {
         text.push_str("; ");
         text.push_str(&refusal);
+    }
+    if let Some(trace) = error.downcast_ref::<WasmBacktrace>() {
+        let names: Vec<_> = trace.frames().iter().filter_map(|frame| frame.func_name()).take(MAX_FRAMES).collect();
+        if !names.is_empty() {
+            text.push_str(&format!(" (in {})", names.join(" < ")));
+        }
     }
     Fault::Lost(tidy(&text))
 }

@@ -35,7 +35,6 @@ pub struct LoadError {
     /// The file.
     pub path: PathBuf,
     /// What is wrong.
-    #[source]
     pub fault: LoadFault,
 }
 
@@ -44,7 +43,7 @@ pub struct LoadError {
 pub enum LoadFault {
     /// The file cannot be read.
     #[error("cannot be read: {0}")]
-    Read(#[source] std::io::Error),
+    Read(std::io::Error),
     /// It is no component, or one that is damaged or too large.
     #[error(transparent)]
     World(#[from] WorldError),
@@ -100,7 +99,7 @@ pub enum LoadFault {
     Settings,
     /// It was lost while it described itself.
     #[error("cannot describe itself: it {0}")]
-    Describe(#[source] millrace_transcode::factory::Fault),
+    Describe(millrace_transcode::factory::Fault),
     /// It refuses its settings.
     #[error("refuses its settings: {0}")]
     Refused(String),

@@ -111,11 +111,14 @@ impl State {
     /// Passes what the guest has written to its standard output on to the log: the lines that are whole, or all where `all` is asked for.
     pub(crate) fn pass_output_on(&mut self, all: bool) {
         let Some(wasi) = &self.wasi else { return };
-        let (lines, dropped) = wasi.output.take(all, self.log.room(Instant::now()));
-        for line in lines {
-            self.log_line(Level::Info, &line);
+        // What runtimes say of panics and exceptions is on standard error: it is seen where information is not.
+        for (output, level) in wasi.outputs.clone().into_iter().zip([Level::Info, Level::Warn]) {
+            let (lines, dropped) = output.take(all, self.log.room(Instant::now()));
+            for line in lines {
+                self.log_line(level, &line);
+            }
+            self.log.dropped(dropped);
         }
-        self.log.dropped(dropped);
     }
 
     /// How long the guest has to wait before it writes a fragment of so many bytes.

@@ -37,19 +37,20 @@ pub(crate) struct Wasi {
     http: WasiHttpCtx,
     refuse: Refuse,
     table: ResourceTable,
-    pub(crate) output: Output,
+    /// What was written to standard output, and to standard error.
+    pub(crate) outputs: [Output; 2],
 }
 
 impl Wasi {
     pub(crate) fn new() -> Self {
-        let output = Output::default();
+        let outputs = [Output::default(), Output::default()];
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(FIELDS);
         let context = WasiCtx::builder()
-            .stdout(output.clone())
-            .stderr(output.clone())
+            .stdout(outputs[0].clone())
+            .stderr(outputs[1].clone())
             .wall_clock(StandingStill)
             .monotonic_clock(StandingStill)
             .secure_random(StdRng::seed_from_u64(SEED))
@@ -60,7 +61,7 @@ impl Wasi {
             .allow_udp(false)
             .allow_ip_name_lookup(false)
             .build();
-        Self { context, http, refuse: Refuse, table, output }
+        Self { context, http, refuse: Refuse, table, outputs }
     }
 }
 

@@ -38,8 +38,11 @@ pub(crate) async fn load(config: &Config) -> anyhow::Result<Loaded> {
     let plugins = Plugins::new(engine(config)?).context("the plugin host cannot start")?;
     let mut factories: Vec<Arc<dyn Factory>> = Vec::new();
     for plugin in listed {
-        factories.push(plugins.load(settings(plugin)).await?);
-        tracing::info!(plugin = %plugin.name, "loaded");
+        // A large component takes a while to compile, the first time.
+        tracing::info!(plugin = %plugin.name, path = %plugin.path.display(), "loading");
+        let factory = plugins.load(settings(plugin)).await?;
+        tracing::info!(plugin = %plugin.name, summary = factory.descriptor().summary, "loaded");
+        factories.push(factory);
     }
     if config.uses_bundled_plugin() {
         let file = format!("{LADDER}.wasm");

@@ -1,6 +1,7 @@
 //! Makes of the contract in `wit/` what authors of plugins include and read, and says what a component imports.
 
 mod bindings;
+mod growth;
 mod imports;
 mod reference;
 mod signature;
@@ -14,7 +15,8 @@ use wit_bindgen_core::wit_parser::{PackageId, Resolve};
 const USAGE: &str = "\
 usage: contract c WIT FOLDER                   writes the C bindings of the world transcoder-plugin into FOLDER
        contract reference WIT FILE [--check]   writes the reference of the contract into FILE, or checks that FILE is up to date
-       contract imports COMPONENT              lists what a component imports";
+       contract imports COMPONENT              lists what a component imports
+       contract grows OLD NEW                  checks that components of the contract in OLD run on hosts of that in NEW";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
         ["c", wit, folder] => bindings::write(Path::new(wit), Path::new(folder)),
         ["reference", wit, file] => reference::write(Path::new(wit), Path::new(file)),
         ["reference", wit, file, "--check"] => reference::check(Path::new(wit), Path::new(file)),
+        ["grows", old, new] => growth::check(Path::new(old), Path::new(new)),
         ["imports", component] => imports::print(Path::new(component)),
         _ => {
             eprintln!("{USAGE}");

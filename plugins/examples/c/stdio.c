@@ -13,7 +13,10 @@ int32_t WASI(fd_write)(int32_t file, int32_t pieces, int32_t count, int32_t writ
   __wasi_size_t *total = (__wasi_size_t *)written;
   *total = 0;
   for (const __wasi_ciovec_t *end = piece + count; piece < end; piece++) {
-    if (piece->buf_len > 0) {
+    // The end of a line is written by itself, and is no line of its own.
+    bool newline = piece->buf_len == 1 && piece->buf[0] == '\n';
+    if (newline) *total += 1;
+    if (piece->buf_len > 0 && !newline) {
       transcoder_plugin_string_t line = {(uint8_t *)piece->buf, piece->buf_len};
       millrace_plugin_log_write(file == 1 ? MILLRACE_PLUGIN_LOG_LEVEL_INFO : MILLRACE_PLUGIN_LOG_LEVEL_ERROR, &line);
       *total += piece->buf_len;
@@ -30,4 +33,9 @@ int32_t WASI(fd_seek)(int32_t file, int64_t by, int32_t from, int32_t to) {
 int32_t WASI(fd_close)(int32_t file) {
   (void)file;
   return __WASI_ERRNO_BADF;
+}
+
+int32_t WASI(fd_fdstat_get)(int32_t file, int32_t stat) {
+  *(__wasi_fdstat_t *)stat = (__wasi_fdstat_t){.fs_filetype = __WASI_FILETYPE_CHARACTER_DEVICE};
+  return file <= 2 ? __WASI_ERRNO_SUCCESS : __WASI_ERRNO_BADF;
 }

@@ -68,8 +68,18 @@ fn three_plugins_misbehave_beside_a_healthy_one() {
 /// What `docs/plugins/` promises of the examples: the same plugin in several languages, side by side in one server.
 #[test]
 fn the_example_plugins_measure_a_stream() {
+    measure_a_stream(&["rust", "wasip2", "c"]);
+}
+
+/// The same of languages whose tools are large: `make test-examples` installs them.
+#[test]
+#[ignore = "`make plugins-examples-all` has to come before"]
+fn the_example_plugins_with_runtimes_measure_a_stream() {
+    measure_a_stream(&["javascript", "javascript-bare", "python"]);
+}
+
+fn measure_a_stream(languages: &[&str]) {
     let mut config = "ladder = []\n".to_owned();
-    let languages = ["rust", "wasip2", "c"];
     for language in languages {
         let component = shipped(&format!("examples/gop-stats-{language}"));
         config.push_str(&format!(
@@ -81,7 +91,7 @@ fn the_example_plugins_measure_a_stream() {
     let film = Film::new();
     let publisher = Publisher::start(&server, Form::Endless, &film, "live/me", "");
     let of = |language: &str, metric: &str, labels: &[&str]| {
-        server.metric(&format!("millrace_plugin_metric_gop_{language}_{metric}"), labels)
+        server.metric(&format!("millrace_plugin_metric_gop_{}_{metric}", language.replace('-', "_")), labels)
     };
     let labels = ["broadcast=\"live/me\"", "track=\"video\""];
     for language in languages {

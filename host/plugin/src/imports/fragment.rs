@@ -147,6 +147,15 @@ impl HostFragment for State {
         fragment: Resource<FragmentHandle>,
         event: media::Event,
     ) -> Outcome<Resource<FragmentHandle>> {
+        if event.presentation_time < 0 {
+            let text = format!("an event at {} (expected a presentation time >= 0)", event.presentation_time);
+            return Ok(Err(Error::Invalid(text)));
+        }
+        for (field, text) in [("scheme-id-uri", &event.scheme_id_uri), ("value", &event.value)] {
+            if text.contains('\0') {
+                return Ok(Err(Error::Invalid(format!("an event with a zero byte in its {field}"))));
+            }
+        }
         self.edited(&fragment, |media| {
             let scale = media.decode_time.scale();
             let event = Event {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use millrace_codec::{VideoCodec, VideoSettings};
 use millrace_media::track::{Event, Kind, Start};
 use millrace_media::{Broadcast, Fragment};
-use millrace_plugin::{Compiler, EngineSettings, LoadError, PluginFactory, PluginSettings, Plugins};
+use millrace_plugin::{CacheSettings, Compiler, EngineSettings, LoadError, PluginFactory, PluginSettings, Plugins};
 use millrace_transcode::factory::{
     Breaker, Context, Decision, Factory, Fault, Gap, Scope, SourceTrack, Stop, Taken, TrackEnd, Transcoder,
 };
@@ -24,6 +24,12 @@ pub(crate) fn compiler() -> Compiler {
 /// One thread: whoever holds it up holds up everybody.
 pub(crate) fn engine() -> Plugins {
     engine_with(compiler())
+}
+
+/// As [`engine`], with a cache that outlives the tests: the components of some languages take long to compile.
+pub(crate) fn cached() -> Plugins {
+    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin-cache");
+    engine_with(Compiler { cache: Some(CacheSettings::new(directory)), ..compiler() })
 }
 
 pub(crate) fn engine_with(compiler: Compiler) -> Plugins {

@@ -10,6 +10,7 @@ mod ladder;
 mod load;
 mod logs;
 mod misbehave;
+mod museum;
 mod sound;
 mod source;
 mod wasi;

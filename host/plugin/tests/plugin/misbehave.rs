@@ -272,16 +272,16 @@ async fn more_series_than_it_may_have() {
 #[tokio::test]
 async fn tracks_of_a_plugin_that_wrote_too_much_are_not_written_in_its_place() {
     let plugins = engine();
-    let limits = Limits { call_wait: Duration::from_millis(50), output_rate: 8_000, ..patient() };
-    let bad = Observed::new(load(&plugins, PluginSettings { limits, ..misbehave("flood") }).await.unwrap());
+    let limits = Limits { call_wait: Duration::from_millis(50), ..patient() };
+    let bad = Observed::new(load(&plugins, PluginSettings { limits, ..misbehave("million") }).await.unwrap());
     let bus = bus();
     let factories: Vec<Arc<dyn Factory>> = vec![bad.clone(), shipped(&plugins, "passthrough").await];
     let runner = Runner::start(&bus, factories, vec![]);
     let mut source = Source::of_size(&bus, 10_000);
     let written = source.write(12 * GROUP as usize).len();
     read(&source.broadcast(), "video-copy", written).await;
-    until("the breaker is open", || stats(&runner, "flood").breaker == Some(Policy::Bypass)).await;
-    let output = source.broadcast().track("video-flood").unwrap();
+    until("the breaker is open", || stats(&runner, "million").breaker == Some(Policy::Bypass)).await;
+    let output = source.broadcast().track("video-million").unwrap();
     let before = output.stats().fragments;
     let written = source.write(GROUP as usize).len() + written;
     read(&source.broadcast(), "video-copy", written).await;

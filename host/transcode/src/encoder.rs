@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use millrace_codec::audio::AudioSettings;
-use millrace_codec::{VideoSettings, open_video_encoder};
+use millrace_codec::{VideoEncoder as Backend, VideoSettings, open_video_encoder};
 use millrace_media::clock::Clock;
 use millrace_media::track::Track;
 use millrace_media::{Fragment, Time};
@@ -169,9 +169,10 @@ impl Encoders {
             return Ok(encoder.clone());
         }
         let (broadcast, of) = (outputs.broadcast().clone(), track.clone());
+        let threads = decoders.threads();
         let decoder = decoders.get(&Source { broadcast, track: of, clock: clock.clone() })?;
         let settings = VideoSettings { colour: settings.colour.or(decoder.colour(&source.info)?), ..settings };
-        let backend = (self.0.opener)(&settings)?;
+        let backend = self.open_backend(&settings)?;
         let output = outputs.open_within(name, Some(track.name()), most)?;
         let encoder = rung::start(rung::Parts {
             decoder,
@@ -183,9 +184,17 @@ impl Encoders {
             name: name.to_owned(),
             economy: economy.clone(),
             priority: ladder::rung_of(renditions, name).map_or(0, |rendition| rendition.priority),
+            threads,
         })?;
         open.insert(name.to_owned(), encoder.clone());
         Ok(encoder)
+    }
+
+    /// Opens a backend on a thread of normal priority: the threads that a library makes then have it too.
+    fn open_backend(&self, settings: &VideoSettings) -> Result<Box<dyn Backend>, EncodeError> {
+        let (opener, settings) = (self.0.opener.clone(), settings.clone());
+        let opened = self.0.wiring.decoders.threads().run("open encoder", move || opener(&settings));
+        Ok(opened.map_err(|error| EncodeError::Overloaded(format!("no thread for the encoder: {error}")))??)
     }
 
     /// What a rendition wants of its audio; none where the track is not audio, where the source's own audio goes with the rendition, or where

@@ -111,6 +111,7 @@ impl Sounds {
             output,
             counters: self.counters.clone(),
             effort,
+            threads: self.decoders.threads(),
         })?;
         open.insert(name.to_owned(), encoder.clone());
         Ok(encoder)

@@ -25,24 +25,26 @@ use crate::decode::Dropped;
 use crate::encoder::EncodeError;
 use crate::output::Output;
 use crate::stats::{Counters, LeftOut};
+use crate::threads::Spawner;
 
 /// Every rung is a track of its own, with one `trak`.
 const TRACK_ID: u32 = 1;
 /// What encoders take, in samples a second; also the timescale of what they make.
 const SAMPLE_RATE: Timescale = Timescale::new(48_000).unwrap();
 
-pub(super) struct Parts {
+pub(super) struct Parts<'a> {
     pub(super) name: String,
     pub(super) track: Track,
     pub(super) settings: AudioSettings,
     pub(super) output: Output,
     pub(super) counters: Arc<Counters>,
     pub(super) effort: Effort,
+    pub(super) threads: &'a Spawner,
 }
 
 /// Starts the thread. It ends when its queue is closed and it has encoded what was there.
-pub(super) fn start(parts: Parts) -> Result<AudioEncoder, EncodeError> {
-    let Parts { name, track, settings, output, counters, effort } = parts;
+pub(super) fn start(parts: Parts<'_>) -> Result<AudioEncoder, EncodeError> {
+    let Parts { name, track, settings, output, counters, effort, threads } = parts;
     let (queue, fragments) = mpsc::channel(QUEUE);
     let (running_sender, running) = watch::channel(true);
     let failure = Arc::new(Mutex::new(None));
@@ -59,9 +61,8 @@ pub(super) fn start(parts: Parts) -> Result<AudioEncoder, EncodeError> {
         written: None,
     };
     let said = failure.clone();
-    std::thread::Builder::new()
-        .name(format!("encode {name}"))
-        .spawn(move || {
+    threads
+        .spawn(format!("encode {name}"), move || {
             match catch(|| rung.run(fragments, &said)) {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::error!(%error, "an encoder of sound has failed"),

@@ -38,7 +38,7 @@ use tokio::sync::watch;
 use crate::decode::{Decoders, ReaderId, Source, SourceDecoder};
 use crate::factory::SourceTrack;
 use crate::ladder::{self, Economy, Rendition};
-use crate::output::{Output, OutputError, Outputs};
+use crate::output::{Output, OutputError, Outputs, Writer};
 use crate::sound::{AudioEncoder, Sounds};
 use crate::stats::{Counters, Meter, Work};
 use attention::{Attention, Situation, Verdict};
@@ -168,12 +168,13 @@ impl Encoders {
             }
             return Ok(encoder.clone());
         }
+        outputs.check(Writer::VideoEncoder, name, most)?;
         let (broadcast, of) = (outputs.broadcast().clone(), track.clone());
         let threads = decoders.threads();
         let decoder = decoders.get(&Source { broadcast, track: of, clock: clock.clone() })?;
         let settings = VideoSettings { colour: settings.colour.or(decoder.colour(&source.info)?), ..settings };
         let backend = self.open_backend(&settings)?;
-        let output = outputs.open_within(name, Some(track.name()), most)?;
+        let output = outputs.open_for(Writer::VideoEncoder, name, Some(track.name()), most)?;
         let encoder = rung::start(rung::Parts {
             decoder,
             coder: Coder::new(self.0.opener.clone(), settings, backend),

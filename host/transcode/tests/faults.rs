@@ -85,7 +85,7 @@ impl Transcoder for Copy {
     async fn track(&mut self, source: &SourceTrack) -> Result<Decision, Fault> {
         if self.decision == Decision::Accept {
             let output = self.outputs.open(self.name, Some(source.track.name())).map_err(returned)?;
-            output.describe_like(source);
+            output.describe_like(source).map_err(returned)?;
             self.output = Some(output);
         }
         Ok(self.decision)

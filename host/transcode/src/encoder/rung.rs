@@ -38,7 +38,7 @@ use super::{EncodeError, Handle, VideoEncoder};
 use crate::decode::{Decoded, ReaderId, Shared, SourceDecoder, Taken};
 use crate::factory::SourceTrack;
 use crate::ladder::{Economy, Relief};
-use crate::output::Output;
+use crate::output::{Output, OutputError};
 use crate::stats::{Counters, LeftOut, Meter, Reliefs, State};
 use crate::threads::Spawner;
 
@@ -181,6 +181,8 @@ enum Failure {
     Settings(#[from] SettingsError),
     #[error(transparent)]
     Write(#[from] millrace_cmaf::write::WriteError),
+    #[error(transparent)]
+    Output(#[from] OutputError),
 }
 
 impl Rung {
@@ -385,7 +387,7 @@ impl Rung {
             && let Some(config) = self.coder.config()
         {
             let info = init_settings(config, self.coder.settings(), self.timescale).info()?;
-            self.output.describe(info);
+            self.output.describe(info)?;
             self.described = true;
         }
         for packet in std::mem::take(&mut self.packets) {

@@ -284,7 +284,12 @@ impl Drain {
                 self.counters.dropped(1);
             }
         }
-        for output in self.outputs.to_bypass().into_iter().filter(|output| output.is_like(track)) {
+        for output in self
+            .outputs
+            .to_bypass()
+            .into_iter()
+            .filter(|output| output.described_like().is_some_and(|like| like.track.is_same(track)))
+        {
             // A refusal is counted by the output itself.
             let _ = output.write(fragment.place().group, fragment.media().clone());
         }

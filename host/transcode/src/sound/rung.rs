@@ -23,7 +23,7 @@ use super::timeline::{Step, Timeline};
 use super::{AudioEncoder, Handle, QUEUE, open_decoder};
 use crate::decode::Dropped;
 use crate::encoder::EncodeError;
-use crate::output::Output;
+use crate::output::{Output, OutputError};
 use crate::stats::{Counters, LeftOut};
 use crate::threads::Spawner;
 
@@ -116,6 +116,8 @@ enum Failure {
     Encode(#[from] AudioError),
     #[error(transparent)]
     Write(#[from] millrace_cmaf::write::WriteError),
+    #[error(transparent)]
+    Output(#[from] OutputError),
 }
 
 impl Source {
@@ -235,23 +237,22 @@ impl Rung {
 
     fn begin_run(&mut self, decoder: &dyn AudioDecoder, time: Time, fragment: &Fragment) -> Result<Run, Failure> {
         let epoch = fragment.place().epoch;
-        let channels = match self.channels {
-            Some((known, channels)) if known == epoch => channels,
-            _ => decoder.channels(),
-        };
-        self.channels = Some((epoch, channels));
+        let described = self.channels.filter(|(known, _)| *known == epoch);
+        let channels = described.map_or(decoder.channels(), |(_, channels)| channels);
         let encoder = open_audio_encoder(&self.settings, channels, time)?;
         let config = encoder.config();
-        let init = InitSettings {
-            track_id: TRACK_ID,
-            timescale: SAMPLE_RATE,
-            format: Format::Audio { sample_rate: config.sample_rate, channels: config.channels.into() },
-            config: CodecConfig::Opus(config.record()),
-            language: fragment.info().language.clone(),
-            bitrate: Some(self.settings.bitrate),
-        };
-        // Where nothing has changed, the track stays what it was.
-        self.output.describe(init.info()?);
+        if described.is_none() {
+            let init = InitSettings {
+                track_id: TRACK_ID,
+                timescale: SAMPLE_RATE,
+                format: Format::Audio { sample_rate: config.sample_rate, channels: config.channels.into() },
+                config: CodecConfig::Opus(config.record()),
+                language: fragment.info().language.clone(),
+                bitrate: Some(self.settings.bitrate),
+            };
+            self.output.describe(init.info()?)?;
+            self.channels = Some((epoch, channels));
+        }
         let rate = Timescale::new(decoder.sample_rate()).unwrap_or(SAMPLE_RATE);
         let mut chunks = Chunks::default();
         chunks.begin(fragment.into());

@@ -233,14 +233,17 @@ impl Encoders {
         self.0.sounds.open(name, source, settings, most)
     }
 
-    /// The audio encoders that are open on a track.
-    pub(crate) fn audio_on(&self, track: &Track) -> Vec<AudioEncoder> {
-        self.0.sounds.on(track)
-    }
-
-    /// The encoders that are open on a track.
-    pub(crate) fn video_on(&self, track: &Track) -> Vec<VideoEncoder> {
-        self.open_now().values().filter(|encoder| encoder.is_on(track)).cloned().collect()
+    /// Gives a fragment to every encoder that is open on its track. Returns how many refused it.
+    pub(crate) async fn submit_all(&self, track: &Track, fragment: &Fragment) -> u64 {
+        let video: Vec<_> = self.open_now().values().filter(|encoder| encoder.is_on(track)).cloned().collect();
+        let mut refused = 0;
+        for encoder in video {
+            refused += u64::from(encoder.submit(fragment).await.is_err());
+        }
+        for encoder in self.0.sounds.on(track) {
+            refused += u64::from(encoder.submit(fragment).await.is_err());
+        }
+        refused
     }
 
     /// Lets every encoder encode what it has been given, and waits for that.

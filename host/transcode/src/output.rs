@@ -102,7 +102,7 @@ struct Shared {
     owner: Owner,
     counters: Arc<Counters>,
     open: Mutex<HashMap<TrackName, Output>>,
-    /// It went over its output limits: nothing is written in its place.
+    /// It went over its output limits.
     exceeded: AtomicBool,
 }
 
@@ -174,17 +174,21 @@ impl Outputs {
         Ok(())
     }
 
-    /// The transcoder went over its output limits: [bypass](crate::factory::Policy::Bypass) does not write in its place.
+    /// The transcoder went over its output limits: [bypass](crate::factory::Policy::Bypass) gives its outputs and encoders nothing.
     pub fn exceeded(&self) {
         self.0.exceeded.store(true, Ordering::Relaxed);
     }
 
-    /// The outputs that the source's own fragments can stand in for.
-    pub(crate) fn to_bypass(&self) -> Vec<Output> {
-        if self.0.exceeded.load(Ordering::Relaxed) {
-            return Vec::new();
-        }
-        self.open_now().values().cloned().collect()
+    /// Whether it did.
+    pub(crate) fn has_exceeded(&self) -> bool {
+        self.0.exceeded.load(Ordering::Relaxed)
+    }
+
+    /// The outputs that are described like a track of the source, as that was then.
+    pub(crate) fn like(&self, track: &Track) -> Vec<(Output, SourceTrack)> {
+        let open = self.open_now();
+        let like = open.values().filter_map(|output| Some((output.clone(), output.like().clone()?)));
+        like.filter(|(_, source)| source.track.is_same(track)).collect()
     }
 
     /// Ends one output: readers read what is left.
@@ -265,11 +269,6 @@ impl Output {
         self.producer().describe(source.info.as_ref().clone(), changed)?;
         *like = Some(source.clone());
         Ok(())
-    }
-
-    /// The source's track that it is described like, if it is.
-    pub(crate) fn described_like(&self) -> Option<SourceTrack> {
-        self.like().clone()
     }
 
     /// The track, to be read.

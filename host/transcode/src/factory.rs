@@ -181,6 +181,9 @@ pub enum Fault {
     /// It is lost: it trapped, ran for too long, or went over a limit. Another takes its place.
     #[error("was lost: {0}")]
     Lost(String),
+    /// There is no room for it now, through no fault of its own. It is tried again with the next group, and the breaker does not count it.
+    #[error("has no room: {0}")]
+    NoRoom(String),
 }
 
 /// What happens when a factory's transcoders fault again and again.
@@ -256,7 +259,7 @@ pub trait Factory: Send + Sync {
     /// Makes a transcoder, before it is told of any track.
     ///
     /// # Errors
-    /// Where it fails at the start: counted, and tried again with the next group.
+    /// Where it fails at the start: counted, and tried again with the next group; [`Fault::NoRoom`] where no other transcoder fits now.
     async fn start(&self, context: Context) -> Result<Box<dyn Transcoder>, Fault>;
 }
 

@@ -272,3 +272,17 @@ async fn fragments_that_are_skipped_for_the_share_are_not_counted_as_given() {
     .await;
     assert_eq!((stats(&runner, "half").fragments, stats(&runner, "half").over_share), (10, 10));
 }
+
+#[tokio::test]
+async fn a_transcoder_without_room_is_tried_again_and_opens_no_breaker() {
+    let bus = bus();
+    let breaker = Breaker { max_faults: 1, ..Breaker::default() };
+    let start = |n: u32| if n < 4 { Err(Fault::NoRoom("the limit is 1".into())) } else { Ok(Decision::Accept) };
+    let (runner, copier) = run(&bus, Copier { start, breaker, ..Copier::new("sick") });
+    let mut source = Source::new(&bus);
+    source.write(50);
+    until("it starts with the fifth group", || stats(&runner, "sick").fragments == 10).await;
+    let sick = stats(&runner, "sick");
+    assert_eq!((sick.no_room, sick.start_faults, sick.breaker), (4, 0, None));
+    assert_eq!(*copier.reasons.lock().unwrap(), [Reason::Fresh; 5], "there was none before it");
+}

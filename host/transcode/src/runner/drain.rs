@@ -80,6 +80,8 @@ enum Instance {
 struct Work {
     instance: Instance,
     faults: Faults,
+    /// It was logged that there is no room for an instance.
+    no_room_logged: bool,
     next_id: u32,
 }
 
@@ -91,7 +93,7 @@ impl Drain {
             tracing::error!(%error, "a transcoder's task did not end well");
         }
         let faults = Faults::new(self.factory.breaker());
-        let mut work = Work { instance: Instance::Due(Reason::Fresh), faults, next_id: 0 };
+        let mut work = Work { instance: Instance::Due(Reason::Fresh), faults, no_room_logged: false, next_id: 0 };
         let cancel = self.cancel.clone();
         let why = loop {
             let item = tokio::select! {
@@ -240,8 +242,15 @@ impl Drain {
     }
 
     /// Counts a fault. After an error returned the instance goes on; one that is lost, or could not be started, is followed by another at
-    /// the next group. Any fault too many opens the breaker.
+    /// the next group. Any fault too many opens the breaker. Where there is no room, nothing changes, and it is tried again as before.
     fn faulted(&self, work: &mut Work, phase: Phase, fault: &Fault) {
+        if matches!(fault, Fault::NoRoom(_)) {
+            self.counters.no_room();
+            if !std::mem::replace(&mut work.no_room_logged, true) {
+                self.report(phase, fault);
+            }
+            return;
+        }
         self.counters.fault(phase);
         self.report(phase, fault);
         if !work.faults.add(self.clock.now().monotonic) {

@@ -164,14 +164,33 @@ impl Broadcast {
     /// Where the name is taken, in this broadcast or by a broadcast of the view's name; where there are too many tracks; where the
     /// source has ended.
     pub fn derive(&self, name: TrackName, provenance: Provenance) -> Result<Producer, TrackError> {
+        self.check_derived(&name)?;
+        self.add(name, provenance, None, None)
+    }
+
+    /// Checks whether a track of this name could be added by [`Broadcast::derive`] now.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check_derived(&self, name: &TrackName) -> Result<(), TrackError> {
         if let State::Ended { .. } = self.state() {
             return Err(TrackError::Ended);
         }
-        let view = self.0.name.view(&name);
+        let view = self.0.name.view(name);
         if self.0.bus.is_published(&view) {
             return Err(TrackError::NameTaken { name: view.to_string(), owner: format!("the publisher of {view}") });
         }
-        self.add(name, provenance, None, None)
+        self.check_place(&lock(&self.0.tracks), name)
+    }
+
+    fn check_place(&self, tracks: &BTreeMap<TrackName, Track>, name: &TrackName) -> Result<(), TrackError> {
+        let known = tracks.get(name);
+        if let Some(owner) = known.filter(|track| !track.is_ended()) {
+            return Err(TrackError::NameTaken { name: name.to_string(), owner: owner.provenance().to_string() });
+        }
+        // One that has ended gives its place to one of its name.
+        let limit = self.0.bus.settings.max_tracks;
+        if tracks.len() - usize::from(known.is_some()) >= limit { Err(TrackError::TooMany(limit)) } else { Ok(()) }
     }
 
     fn add(
@@ -183,14 +202,7 @@ impl Broadcast {
     ) -> Result<Producer, TrackError> {
         let (track, producer) = {
             let mut tracks = lock(&self.0.tracks);
-            tracks.retain(|known, track| *known != name || !track.is_ended());
-            if let Some(owner) = tracks.get(&name) {
-                return Err(TrackError::NameTaken { name: name.to_string(), owner: owner.provenance().to_string() });
-            }
-            let limit = self.0.bus.settings.max_tracks;
-            if tracks.len() >= limit {
-                return Err(TrackError::TooMany(limit));
-            }
+            self.check_place(&tracks, &name)?;
             let settings = &self.0.bus.settings;
             let (calendar, clock) = (self.0.calendar.clone(), self.0.bus.clock.clone());
             let changes = self.0.changes.clone();

@@ -19,7 +19,7 @@ pub(crate) use blocks::Charge;
 pub use consumer::{Consumer, Event, Next, Start};
 pub use info::{Format, Info, Kind, Provenance};
 pub use listing::{Listing, ListingError, Role, UnknownRole};
-pub use producer::{Producer, WriteError};
+pub use producer::{InfoError, Producer, WriteError};
 pub(crate) use share::Total;
 pub use state::{Stats, Track, Window};
 pub use viewers::Viewer;

@@ -57,6 +57,7 @@ pub(crate) use tally::Dropped;
 use tally::Tally;
 
 use crate::encoder::{EncodeError, Load};
+use crate::threads::Spawner;
 
 /// How long the decoder waits for an encoder that holds up the ring.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -103,11 +104,17 @@ impl Decoded {
 }
 
 /// The decoders that are at work, each shared by all encoders of its track.
-#[derive(Default)]
 pub(crate) struct Decoders {
     decoding: Decoding,
     open: Mutex<Open>,
     past: Arc<Past>,
+    threads: Spawner,
+}
+
+impl Default for Decoders {
+    fn default() -> Self {
+        Self::new(Decoding::default())
+    }
 }
 
 /// Nothing here keeps a broadcast: it would keep its media after its end.
@@ -140,9 +147,14 @@ impl Drop for Watched {
 }
 
 impl Decoders {
-    /// Decoders of sources that may ask for so much.
+    /// Decoders of sources that may ask for so much. Their threads, and those of the encoders, have the priority of the calling thread.
     pub(crate) fn new(decoding: Decoding) -> Self {
-        Self { decoding, open: Mutex::default(), past: Arc::default() }
+        Self { decoding, open: Mutex::default(), past: Arc::default(), threads: Spawner::new() }
+    }
+
+    /// Makes the threads of decoders and encoders.
+    pub(crate) fn threads(&self) -> &Spawner {
+        &self.threads
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -160,7 +172,7 @@ impl Decoders {
         if let Some(decoder) = known.find(|decoder| decoder.source.track.is_same(&source.track)) {
             return Ok(decoder);
         }
-        let opened = SourceDecoder::new(source, self.decoding, self.past.clone());
+        let opened = SourceDecoder::new(source, self.decoding, self.past.clone(), &self.threads);
         self.past.refuse(source, opened.as_ref().err().map(ToString::to_string));
         let decoder = Arc::new(opened?);
         if let Some(deadline) = open.deadline {
@@ -271,11 +283,13 @@ impl SourceDecoder {
     ///
     /// # Errors
     /// Where nothing here decodes the track, or no thread can be had.
-    fn new(source: &Source, decoding: Decoding, past: Arc<Past>) -> Result<Self, EncodeError> {
+    fn new(source: &Source, decoding: Decoding, past: Arc<Past>, threads: &Spawner) -> Result<Self, EncodeError> {
         let track = &source.track;
         let info = track.info().ok_or_else(|| EncodeError::Invalid("the source has no CMAF header yet".into()))?;
+        let no_thread = |error| EncodeError::Overloaded(format!("no thread for the decoder: {error}"));
         // Opened once here so that a track nobody can decode is refused at once, with the reason.
-        let opened = worker::open(&info, decoding)?;
+        let describes = info.clone();
+        let opened = threads.run("open decoder", move || worker::open(&describes, decoding)).map_err(no_thread)??;
         let described = Described { init: info.init.clone(), colour: opened.decoder.colour() };
         let shared = Arc::new(Shared {
             state: Mutex::default(),
@@ -285,10 +299,7 @@ impl SourceDecoder {
             tally: Tally::new(),
         });
         let worker = worker::Worker::new(shared.clone(), source.clone(), decoding, info, opened);
-        std::thread::Builder::new()
-            .name("decode".into())
-            .spawn(move || worker.run())
-            .map_err(|error| EncodeError::Overloaded(format!("no thread for the decoder: {error}")))?;
+        threads.spawn("decode".into(), move || worker.run()).map_err(no_thread)?;
         let feed = Feed { track: track.clone(), consumer: None, fed: None };
         let load = Arc::new(Load::new(track));
         let (feed, described) = (Mutex::new(feed), Mutex::new(described));

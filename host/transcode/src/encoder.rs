@@ -29,7 +29,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use millrace_codec::audio::AudioSettings;
-use millrace_codec::{VideoSettings, open_video_encoder};
+use millrace_codec::{VideoEncoder as Backend, VideoSettings, open_video_encoder};
 use millrace_media::clock::Clock;
 use millrace_media::track::Track;
 use millrace_media::{Fragment, Time};
@@ -38,7 +38,7 @@ use tokio::sync::watch;
 use crate::decode::{Decoders, ReaderId, Source, SourceDecoder};
 use crate::factory::SourceTrack;
 use crate::ladder::{self, Economy, Rendition};
-use crate::output::{Output, OutputError, Outputs};
+use crate::output::{Output, OutputError, Outputs, Writer};
 use crate::sound::{AudioEncoder, Sounds};
 use crate::stats::{Counters, Meter, Work};
 use attention::{Attention, Situation, Verdict};
@@ -168,11 +168,13 @@ impl Encoders {
             }
             return Ok(encoder.clone());
         }
+        outputs.check(Writer::VideoEncoder, name, most)?;
         let (broadcast, of) = (outputs.broadcast().clone(), track.clone());
+        let threads = decoders.threads();
         let decoder = decoders.get(&Source { broadcast, track: of, clock: clock.clone() })?;
         let settings = VideoSettings { colour: settings.colour.or(decoder.colour(&source.info)?), ..settings };
-        let backend = (self.0.opener)(&settings)?;
-        let output = outputs.open_within(name, Some(track.name()), most)?;
+        let backend = self.open_backend(&settings)?;
+        let output = outputs.open_for(Writer::VideoEncoder, name, Some(track.name()), most)?;
         let encoder = rung::start(rung::Parts {
             decoder,
             coder: Coder::new(self.0.opener.clone(), settings, backend),
@@ -183,9 +185,17 @@ impl Encoders {
             name: name.to_owned(),
             economy: economy.clone(),
             priority: ladder::rung_of(renditions, name).map_or(0, |rendition| rendition.priority),
+            threads,
         })?;
         open.insert(name.to_owned(), encoder.clone());
         Ok(encoder)
+    }
+
+    /// Opens a backend on a thread of normal priority: the threads that a library makes then have it too.
+    fn open_backend(&self, settings: &VideoSettings) -> Result<Box<dyn Backend>, EncodeError> {
+        let (opener, settings) = (self.0.opener.clone(), settings.clone());
+        let opened = self.0.wiring.decoders.threads().run("open encoder", move || opener(&settings));
+        Ok(opened.map_err(|error| EncodeError::Overloaded(format!("no thread for the encoder: {error}")))??)
     }
 
     /// What a rendition wants of its audio; none where the track is not audio, where the source's own audio goes with the rendition, or where
@@ -223,14 +233,17 @@ impl Encoders {
         self.0.sounds.open(name, source, settings, most)
     }
 
-    /// The audio encoders that are open on a track.
-    pub(crate) fn audio_on(&self, track: &Track) -> Vec<AudioEncoder> {
-        self.0.sounds.on(track)
-    }
-
-    /// The encoders that are open on a track.
-    pub(crate) fn video_on(&self, track: &Track) -> Vec<VideoEncoder> {
-        self.open_now().values().filter(|encoder| encoder.is_on(track)).cloned().collect()
+    /// Gives a fragment to every encoder that is open on its track. Returns how many refused it.
+    pub(crate) async fn submit_all(&self, track: &Track, fragment: &Fragment) -> u64 {
+        let video: Vec<_> = self.open_now().values().filter(|encoder| encoder.is_on(track)).cloned().collect();
+        let mut refused = 0;
+        for encoder in video {
+            refused += u64::from(encoder.submit(fragment).await.is_err());
+        }
+        for encoder in self.0.sounds.on(track) {
+            refused += u64::from(encoder.submit(fragment).await.is_err());
+        }
+        refused
     }
 
     /// Lets every encoder encode what it has been given, and waits for that.

@@ -183,13 +183,18 @@ pub enum Fault {
     /// It is lost: it trapped, ran for too long, or went over a limit. Another takes its place.
     #[error("was lost: {0}")]
     Lost(String),
+    /// There is no room for it now, through no fault of its own. It is tried again with the next group, and the breaker does not count it.
+    #[error("has no room: {0}")]
+    NoRoom(String),
 }
 
 /// What happens when a factory's transcoders fault again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Policy {
-    /// The work goes on without it: encoders it opened are fed every fragment, tracks like the source's get the source's fragments. The
-    /// tracks of a transcoder that went over its output limits are not fed.
+    /// The work goes on without it: encoders that it opened get every fragment, and outputs that are described like a track of the source
+    /// get that track's fragments. Where the source changes, those outputs are described like it anew. Encoders keep their settings: frames
+    /// of another size are scaled to the size that the encoder has, also where the shape is another. Nothing of a transcoder that went over
+    /// its output limits goes on.
     #[default]
     Bypass,
     /// What it made ends; the source goes on.
@@ -256,7 +261,7 @@ pub trait Factory: Send + Sync {
     /// Makes a transcoder, before it is told of any track.
     ///
     /// # Errors
-    /// Where it fails at the start: counted, and tried again with the next group.
+    /// Where it fails at the start: counted, and tried again with the next group; [`Fault::NoRoom`] where no other transcoder fits now.
     async fn start(&self, context: Context) -> Result<Box<dyn Transcoder>, Fault>;
 }
 

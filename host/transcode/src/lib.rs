@@ -15,6 +15,7 @@ pub mod output;
 mod runner;
 pub mod sound;
 pub mod stats;
+mod threads;
 
 pub use decode::Decoding;
 pub use ladder::{Economy, Ladder, Relief, Rendition, Sound};

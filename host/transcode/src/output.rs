@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use millrace_media::broadcast::TrackError;
 use millrace_media::calendar::Group;
 use millrace_media::name::NameError;
-use millrace_media::track::{Info, Listing, ListingError, Producer, Provenance, Track, WriteError};
+use millrace_media::track::{Info, InfoError, Listing, ListingError, Producer, Provenance, Track, WriteError};
 use millrace_media::{Broadcast, Media, TrackName};
 
 use crate::factory::SourceTrack;
@@ -30,9 +30,43 @@ pub enum OutputError {
     /// Players cannot be told of the track so.
     #[error(transparent)]
     Listing(#[from] ListingError),
+    /// The track's description cannot change so.
+    #[error(transparent)]
+    Info(#[from] InfoError),
+    /// Something else of the same transcoder writes the track.
+    #[error("the track {name} is written by {by}: {given} needs another name")]
+    Written {
+        /// The track.
+        name: TrackName,
+        /// Who writes it.
+        by: Writer,
+        /// Who cannot.
+        given: Writer,
+    },
     /// The transcoder has as many tracks as it may.
     #[error("the plugin has {0} output tracks on this instance already, as many as it may")]
     TooMany(usize),
+}
+
+/// Who writes an output track. A track has one writer from its beginning to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// The transcoder itself.
+    Transcoder,
+    /// A video encoder.
+    VideoEncoder,
+    /// An audio encoder.
+    AudioEncoder,
+}
+
+impl fmt::Display for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Transcoder => "the transcoder itself",
+            Self::VideoEncoder => "a video encoder",
+            Self::AudioEncoder => "an audio encoder",
+        })
+    }
 }
 
 /// The output tracks of one transcoder. They outlive an instance that faults, and end when the transcoder does.
@@ -68,7 +102,7 @@ struct Shared {
     owner: Owner,
     counters: Arc<Counters>,
     open: Mutex<HashMap<TrackName, Output>>,
-    /// It went over its output limits: nothing is written in its place.
+    /// It went over its output limits.
     exceeded: AtomicBool,
 }
 
@@ -87,11 +121,11 @@ impl Outputs {
         &self.0.broadcast
     }
 
-    /// Opens an output track, or finds the one of this name that an earlier instance opened. `from` is the track it is made from, where that
-    /// is one.
+    /// Opens an output track of the transcoder's own, or finds the one of this name that an earlier instance opened. `from` is the track it is
+    /// made from, where that is one.
     ///
     /// # Errors
-    /// Where the name is no track's name, or is taken: the error names the owner.
+    /// Where the name is no track's name, or is taken, also by an encoder of this transcoder: the error names the owner.
     pub fn open(&self, name: &str, from: Option<&TrackName>) -> Result<Output, OutputError> {
         self.open_within(name, from, usize::MAX)
     }
@@ -101,17 +135,26 @@ impl Outputs {
     /// # Errors
     /// Also where it has as many already.
     pub fn open_within(&self, name: &str, from: Option<&TrackName>, most: usize) -> Result<Output, OutputError> {
+        self.open_for(Writer::Transcoder, name, from, most)
+    }
+
+    /// As [`Outputs::open_within`], for one writer.
+    pub(crate) fn open_for(
+        &self,
+        writer: Writer,
+        name: &str,
+        from: Option<&TrackName>,
+        most: usize,
+    ) -> Result<Output, OutputError> {
         let name = TrackName::new(name)?;
         let mut open = self.open_now();
-        if let Some(output) = open.get(&name) {
+        if let Some(output) = find(&open, writer, &name, most)? {
             return Ok(output.clone());
-        }
-        if open.len() >= most {
-            return Err(OutputError::TooMany(most));
         }
         let producer = self.0.broadcast.derive(name.clone(), self.0.owner.provenance(&name, from))?;
         let output = Output {
             producer: Arc::new(Mutex::new(producer)),
+            writer,
             like: Arc::default(),
             counters: self.0.counters.clone(),
         };
@@ -119,17 +162,33 @@ impl Outputs {
         Ok(output)
     }
 
-    /// The transcoder went over its output limits: [bypass](crate::factory::Policy::Bypass) does not write in its place.
+    /// Checks whether [`Outputs::open_for`] would succeed now.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn check(&self, writer: Writer, name: &str, most: usize) -> Result<(), OutputError> {
+        let name = TrackName::new(name)?;
+        if find(&self.open_now(), writer, &name, most)?.is_none() {
+            self.0.broadcast.check_derived(&name)?;
+        }
+        Ok(())
+    }
+
+    /// The transcoder went over its output limits: [bypass](crate::factory::Policy::Bypass) gives its outputs and encoders nothing.
     pub fn exceeded(&self) {
         self.0.exceeded.store(true, Ordering::Relaxed);
     }
 
-    /// The outputs that the source's own fragments can stand in for.
-    pub(crate) fn to_bypass(&self) -> Vec<Output> {
-        if self.0.exceeded.load(Ordering::Relaxed) {
-            return Vec::new();
-        }
-        self.open_now().values().cloned().collect()
+    /// Whether it did.
+    pub(crate) fn has_exceeded(&self) -> bool {
+        self.0.exceeded.load(Ordering::Relaxed)
+    }
+
+    /// The outputs that are described like a track of the source, as that was then.
+    pub(crate) fn like(&self, track: &Track) -> Vec<(Output, SourceTrack)> {
+        let open = self.open_now();
+        let like = open.values().filter_map(|output| Some((output.clone(), output.like().clone()?)));
+        like.filter(|(_, source)| source.track.is_same(track)).collect()
     }
 
     /// Ends one output: readers read what is left.
@@ -148,6 +207,21 @@ impl Outputs {
     }
 }
 
+/// The open output of this name, where the writer may write it; none where one may be added.
+fn find<'a>(
+    open: &'a HashMap<TrackName, Output>,
+    writer: Writer,
+    name: &TrackName,
+    most: usize,
+) -> Result<Option<&'a Output>, OutputError> {
+    match open.get(name) {
+        Some(output) if output.writer == writer => Ok(Some(output)),
+        Some(output) => Err(OutputError::Written { name: name.clone(), by: output.writer, given: writer }),
+        None if open.len() >= most => Err(OutputError::TooMany(most)),
+        None => Ok(None),
+    }
+}
+
 impl fmt::Debug for Outputs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outputs").field("owner", &self.0.owner).finish_non_exhaustive()
@@ -158,8 +232,9 @@ impl fmt::Debug for Outputs {
 #[derive(Clone, Debug)]
 pub struct Output {
     producer: Arc<Mutex<Producer>>,
-    /// The source's track whose own fragments can stand in for the transcoder's.
-    like: Arc<Mutex<Option<Track>>>,
+    writer: Writer,
+    /// The source's track that it is described like: the source's own fragments can stand in for the transcoder's.
+    like: Arc<Mutex<Option<SourceTrack>>>,
     counters: Arc<Counters>,
 }
 
@@ -168,25 +243,32 @@ impl Output {
         self.producer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn like(&self) -> MutexGuard<'_, Option<Track>> {
+    fn like(&self) -> MutexGuard<'_, Option<SourceTrack>> {
         self.like.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says what the track is from the next fragment on. Nothing can be written before.
-    pub fn describe(&self, info: Info) {
-        *self.like() = None;
-        self.producer().set_info(info);
+    ///
+    /// # Errors
+    /// Where the track has another description, and keeps it: see [`Producer::describe`].
+    pub fn describe(&self, info: Info) -> Result<(), OutputError> {
+        let mut like = self.like();
+        self.producer().describe(info, false)?;
+        *like = None;
+        Ok(())
     }
 
-    /// Says that the track is, from the next fragment on, what a track of the source is.
-    pub fn describe_like(&self, source: &SourceTrack) {
-        *self.like() = Some(source.track.clone());
-        self.producer().set_info(source.info.as_ref().clone());
-    }
-
-    /// True where the fragments of `source` can stand in for the transcoder's.
-    pub(crate) fn is_like(&self, source: &Track) -> bool {
-        self.like().as_ref().is_some_and(|like| like.is_same(source))
+    /// Says that the track is, from the next fragment on, what a track of the source is. Where that has changed since the track was last
+    /// described like it, the track changes with it.
+    ///
+    /// # Errors
+    /// As for [`Output::describe`].
+    pub fn describe_like(&self, source: &SourceTrack) -> Result<(), OutputError> {
+        let mut like = self.like();
+        let changed = like.as_ref().is_some_and(|like| like.track.is_same(&source.track) && like.id != source.id);
+        self.producer().describe(source.info.as_ref().clone(), changed)?;
+        *like = Some(source.clone());
+        Ok(())
     }
 
     /// The track, to be read.

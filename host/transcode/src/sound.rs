@@ -31,7 +31,7 @@ use crate::decode::{Decoders, Source};
 use crate::encoder::{EncodeError, Wiring};
 use crate::factory::SourceTrack;
 use crate::ladder::{Rendition, Sound};
-use crate::output::Outputs;
+use crate::output::{Outputs, Writer};
 use crate::stats::Counters;
 
 /// How many fragments may wait to be encoded. When it is full a submission waits: the transcoder falls behind and is told of the gap,
@@ -90,9 +90,11 @@ impl Sounds {
         most: usize,
     ) -> Result<AudioEncoder, EncodeError> {
         let mut open = self.open_now();
+        let track = &source.track;
+        settings.validate()?;
+        self.outputs.check(Writer::AudioEncoder, name, most)?;
         // Opened once here so that a track nobody can decode is refused at once, with the reason.
         open_decoder(&source.info)?;
-        let track = &source.track;
         if let Some(encoder) = open.get(name) {
             return if encoder.track().is_same(track) {
                 Ok(encoder.clone())
@@ -100,8 +102,7 @@ impl Sounds {
                 Err(EncodeError::elsewhere(name, encoder.track()))
             };
         }
-        settings.validate()?;
-        let output = self.outputs.open_within(name, Some(track.name()), most)?;
+        let output = self.outputs.open_for(Writer::AudioEncoder, name, Some(track.name()), most)?;
         let (broadcast, of, clock) = (self.outputs.broadcast().clone(), track.clone(), self.clock.clone());
         let effort = Effort::new(Source { broadcast, track: of, clock }, self.decoders.clone());
         let encoder = rung::start(rung::Parts {
@@ -111,6 +112,7 @@ impl Sounds {
             output,
             counters: self.counters.clone(),
             effort,
+            threads: self.decoders.threads(),
         })?;
         open.insert(name.to_owned(), encoder.clone());
         Ok(encoder)

@@ -96,6 +96,8 @@ pub struct Stats {
     pub fragment_faults: u64,
     /// Faults in stopping.
     pub stop_faults: u64,
+    /// Starts that failed because there was no room for another transcoder.
+    pub no_room: u64,
     /// Fragments of the source that it was told it had missed.
     pub skipped: u64,
     /// Fragments it has written.
@@ -198,6 +200,7 @@ impl Timing {
 pub(crate) struct Counters {
     fragments: Count,
     faults: [Count; 3],
+    no_room: Count,
     skipped: Count,
     output_fragments: Count,
     output_bytes: Count,
@@ -228,6 +231,7 @@ impl Counters {
         Self {
             fragments: count("millrace_transcoder_fragments_total"),
             faults: Phase::ALL.map(|phase| by("millrace_transcoder_faults_total", "phase", phase.as_str())),
+            no_room: count("millrace_transcoder_no_room_total"),
             skipped: count("millrace_transcoder_skipped_fragments_total"),
             output_fragments: count("millrace_transcoder_output_fragments_total"),
             output_bytes: count("millrace_transcoder_output_bytes_total"),
@@ -264,6 +268,10 @@ impl Counters {
 
     pub(crate) fn fault(&self, phase: Phase) {
         self.faults[phase as usize].add(1);
+    }
+
+    pub(crate) fn no_room(&self) {
+        self.no_room.add(1);
     }
 
     pub(crate) fn skipped(&self, fragments: u64) {
@@ -328,6 +336,7 @@ impl Counters {
             start_faults,
             fragment_faults,
             stop_faults,
+            no_room: self.no_room.get(),
             skipped: self.skipped.get(),
             output_fragments: self.output_fragments.get(),
             output_bytes: self.output_bytes.get(),

@@ -85,7 +85,7 @@ impl Transcoder for Copy {
     async fn track(&mut self, source: &SourceTrack) -> Result<Decision, Fault> {
         if self.decision == Decision::Accept {
             let output = self.outputs.open(self.name, Some(source.track.name())).map_err(returned)?;
-            output.describe_like(source);
+            output.describe_like(source).map_err(returned)?;
             self.output = Some(output);
         }
         Ok(self.decision)
@@ -228,4 +228,61 @@ async fn a_fault_in_stopping_is_counted_and_ends_it_all_the_same() {
     source.publisher.finish();
     until("the output ends", || output.is_ended()).await;
     assert_eq!(stats(&runner, "copy").stop_faults, 1);
+}
+
+#[tokio::test]
+async fn fragments_that_are_skipped_for_the_share_are_not_counted_as_given() {
+    struct Half(AtomicU32);
+
+    #[async_trait]
+    impl Factory for Half {
+        fn name(&self) -> &str {
+            "half"
+        }
+        fn scope(&self) -> Scope {
+            Scope::Track
+        }
+        fn kinds(&self) -> &[Kind] {
+            &[Kind::Video]
+        }
+        async fn start(&self, _: Context) -> Result<Box<dyn Transcoder>, Fault> {
+            Ok(Box::new(Half(AtomicU32::new(0))))
+        }
+    }
+
+    #[async_trait]
+    impl Transcoder for Half {
+        async fn track(&mut self, _: &SourceTrack) -> Result<Decision, Fault> {
+            Ok(Decision::Accept)
+        }
+        async fn fragment(&mut self, _: u32, _: &Fragment) -> Result<Taken, Fault> {
+            let given = self.0.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
+            Ok(if given { Taken::Whole } else { Taken::Skipped })
+        }
+    }
+
+    let bus = bus();
+    let runner = Runner::start(&bus, vec![Arc::new(Half(AtomicU32::new(0)))], vec![]);
+    let mut source = Source::new(&bus);
+    source.write(20);
+    until("all is handled", || {
+        let half = stats(&runner, "half");
+        half.fragments + half.over_share >= 20
+    })
+    .await;
+    assert_eq!((stats(&runner, "half").fragments, stats(&runner, "half").over_share), (10, 10));
+}
+
+#[tokio::test]
+async fn a_transcoder_without_room_is_tried_again_and_opens_no_breaker() {
+    let bus = bus();
+    let breaker = Breaker { max_faults: 1, ..Breaker::default() };
+    let start = |n: u32| if n < 4 { Err(Fault::NoRoom("the limit is 1".into())) } else { Ok(Decision::Accept) };
+    let (runner, copier) = run(&bus, Copier { start, breaker, ..Copier::new("sick") });
+    let mut source = Source::new(&bus);
+    source.write(50);
+    until("it starts with the fifth group", || stats(&runner, "sick").fragments == 10).await;
+    let sick = stats(&runner, "sick");
+    assert_eq!((sick.no_room, sick.start_faults, sick.breaker), (4, 0, None));
+    assert_eq!(*copier.reasons.lock().unwrap(), [Reason::Fresh; 5], "there was none before it");
 }

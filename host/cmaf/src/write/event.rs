@@ -7,6 +7,7 @@ use millrace_media::{Media, Time};
 use mp4_atom::{Emsg, EmsgTimestamp, Encode, Prft, ReferenceTime, Styp};
 
 use super::WriteError;
+use crate::boxes::Boxes;
 use crate::fourcc::{self, FourCC};
 
 /// An event on the media timeline (ISO/IEC 23009-1, 5.10.3.3).
@@ -57,16 +58,17 @@ pub fn emsg(event: &Event) -> Result<Bytes, WriteError> {
     Ok(out.freeze())
 }
 
-/// The media with an event before it. Its payload is shared, nothing else changes.
+/// The media with an event before its `moof`, after those that it has already. Its payload is shared, nothing else changes.
 ///
 /// # Errors
 /// As [`emsg`].
 pub fn with_event(media: &Media, event: &Event) -> Result<Media, WriteError> {
     let emsg = emsg(event)?;
-    let mut head = BytesMut::with_capacity(emsg.len() + media.head.len());
-    head.extend_from_slice(&emsg);
-    head.extend_from_slice(&media.head);
-    Ok(Media { head: head.freeze(), ..media.clone() })
+    let boxes = Boxes::new(&media.head, 0, FourCC::new(b"file")).map_while(Result::ok);
+    let at =
+        boxes.take_while(|found| found.kind != fourcc::MOOF).last().map_or(0, |last| last.start + last.whole.len());
+    let (before, after) = media.head.split_at(at);
+    Ok(Media { head: [before, &emsg, after].concat().into(), ..media.clone() })
 }
 
 /// `prft`: the media that is decoded at `media_time` was taken in by the encoder at `time`, since the Unix epoch (ISO/IEC 14496-12,

@@ -95,8 +95,11 @@ fn events_are_read_as_they_were_written() {
     assert_eq!(events(media), []);
     let (first, second) = (event("urn:a", 12_345), Event { duration: None, data: Bytes::new(), ..event("urn:b", 0) });
     let marked = with_event(&with_event(media, &first).unwrap(), &second).unwrap();
-    assert_eq!(events(&marked), [second, first]);
+    assert_eq!(events(&marked), [first.clone(), second], "in the order in which they were added");
     agrees(&track, &marked);
+    let segment = with_head(media, &styp(&[]));
+    let expected = [&styp(&[])[..], &emsg(&first).unwrap(), &media.head].concat();
+    assert_eq!(with_event(&segment, &first).unwrap().head, expected, "right before the moof");
 
     let old = with_head(media, &relative("urn:old", 1_000, 1_500, u32::MAX));
     let at = media.presentation_time.rescale(Timescale::MILLIS) + Time::from_millis(1_500);

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::blocks::{Blocks, Charge};
-use super::info::Info;
+use super::info::{Info, Kind};
 use super::listing::{Listing, ListingError};
 use super::share::Held;
 use super::state::Track;
@@ -52,9 +52,28 @@ pub enum WriteError {
     /// The fragment goes on with a group of which it was said that it is [complete](Producer::end_group).
     #[error("group {} is complete", .0.0)]
     GroupEnded(Group),
+    /// A derived track is described anew in the middle of an epoch.
+    #[error("the track is described anew where no epoch of its source begins: it has one CMAF header for each epoch")]
+    Described,
     /// The track has ended.
     #[error("the track has ended")]
     Ended,
+}
+
+/// Why a derived track cannot be described so. It is as it was before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InfoError {
+    /// A track keeps its kind.
+    #[error("the track carries {}, and cannot carry {} from now on", .kept.as_str(), .given.as_str())]
+    Kind {
+        /// The track's.
+        kept: Kind,
+        /// That of the description.
+        given: Kind,
+    },
+    /// It has a fragment in the source's epoch, and another description.
+    #[error("the track has a fragment with another CMAF header: it keeps it until the publisher returns")]
+    Written,
 }
 
 /// The one writer of a track. When it is dropped, a derived track ends; a source's stays open for its publisher's return.
@@ -81,7 +100,7 @@ impl Producer {
         &self.track
     }
 
-    /// Says what the track is from the next fragment on.
+    /// Says what the track is from the next fragment on. For derived tracks see [`Producer::describe`].
     pub fn set_info(&mut self, info: Info) {
         let mut state = self.track.state();
         if state.info.as_deref() != Some(&info) {
@@ -90,6 +109,31 @@ impl Producer {
             drop(state);
             self.track.changed();
         }
+    }
+
+    /// Says what a derived track is from the next fragment on. It keeps its kind. Once it has a fragment in an epoch of the source, it keeps
+    /// its description in that epoch; only one that repeats its source's, where that has changed within the epoch (`source_changed`), may
+    /// change with it.
+    ///
+    /// # Errors
+    /// Where the description differs from the one before, and may not.
+    pub fn describe(&mut self, info: Info, source_changed: bool) -> Result<(), InfoError> {
+        let epoch = self.track.0.calendar.lock().unwrap_or_else(PoisonError::into_inner).epoch();
+        let mut state = self.track.state();
+        if let Some(known) = state.info.as_deref().filter(|known| **known != info) {
+            let (kept, given) = (known.kind(), info.kind());
+            if kept != given {
+                return Err(InfoError::Kind { kept, given });
+            }
+            let written = state.cursor.last().is_some_and(|last| epoch.is_some_and(|now| now.number == last.epoch));
+            if written && !source_changed {
+                return Err(InfoError::Written);
+            }
+            state.source_changed |= source_changed;
+        }
+        drop(state);
+        self.set_info(info);
+        Ok(())
     }
 
     /// Says how players are told of the track, before its first fragment.
@@ -135,7 +179,8 @@ impl Producer {
     ///
     /// # Errors
     /// Where the group is not in the calendar, lies before one already written or is complete, the first sample is not decoded after the
-    /// last one written, or the track has ended. Of the source's own tracks, two may be decoded at one time.
+    /// last one written, the track is [described](Producer::describe) anew and may not be, or it has ended. Of the source's own tracks, two
+    /// fragments may be decoded at one time.
     pub fn write_in(&mut self, group: Group, media: Media) -> Result<Fragment, WriteError> {
         let start = media.presentation_time;
         self.append(media, |calendar, cursor, _| calendar.place_derived(cursor, group, start))
@@ -186,9 +231,16 @@ impl Producer {
             return Err(WriteError::GroupEnded(place.group));
         }
         if let Some(last) = state.entries.back().filter(|last| last.place().epoch == place.epoch) {
-            check_time(last, media.decode_time, self.track.provenance().is_source())?;
+            let is_source = self.track.provenance().is_source();
+            // A writer that is behind its source may have described the track for an epoch that its fragments have not reached.
+            let is_same = Arc::ptr_eq(last.info(), &info) || *last.info() == info;
+            if !is_source && !is_same && !state.source_changed {
+                return Err(WriteError::Described);
+            }
+            check_time(last, media.decode_time, is_source)?;
         }
         state.cursor = cursor;
+        state.source_changed = false;
         let fragment = Fragment::new(media, place, info, now.monotonic, charge);
         state.unwritten = self.blocks.rest();
         state.push(fragment.clone(), self.track.0.window);

@@ -83,6 +83,8 @@ pub(super) struct State {
     pub(super) entries: VecDeque<Fragment>,
     pub(super) cursor: Cursor,
     pub(super) info: Option<Arc<Info>>,
+    /// The description has changed within an epoch, because the source's has, and no fragment has followed.
+    pub(super) source_changed: bool,
     pub(super) listing: Arc<Listing>,
     /// The epoch in which the source last declared it.
     pub(super) declared: Option<Epoch>,

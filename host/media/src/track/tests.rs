@@ -291,3 +291,39 @@ fn a_listing_is_set_before_the_first_fragment() {
     derived.set_listing(listing).unwrap();
     assert_eq!(derived.set_listing(Listing::default()), Err(ListingError::Ended));
 }
+
+#[test]
+fn a_derived_track_keeps_its_kind_and_has_one_header_for_each_epoch() {
+    let bus = bus(Window::default());
+    let (publisher, broadcast, mut source) = publish(&bus);
+    let mut derived = derive(&broadcast, "derived");
+    let other = |init: &'static str| Info { init: Bytes::from_static(init.as_bytes()), ..info() };
+    let audio = Info { format: Format::Audio { sample_rate: 48_000, channels: 2 }, ..info() };
+    derived.describe(other("before the first fragment"), false).unwrap();
+    derived.describe(info(), false).unwrap();
+
+    let first = source.write(media(0, true, 10)).unwrap().place().group;
+    derived.write_in(first, media(0, true, 10)).unwrap();
+    derived.describe(info(), false).unwrap();
+    assert_eq!(derived.describe(other("another"), false), Err(InfoError::Written));
+    let kinds = InfoError::Kind { kept: Kind::Video, given: Kind::Audio };
+    assert_eq!(derived.describe(audio.clone(), true), Err(kinds));
+    assert_eq!(kinds.to_string(), "the track carries video, and cannot carry audio from now on");
+    assert_eq!(derived.track().info().unwrap().init, info().init);
+
+    // What repeats its source changes with it.
+    derived.describe(other("the source's"), true).unwrap();
+    derived.write_in(first, media(100, false, 10)).unwrap();
+    assert_eq!(derived.describe(info(), false), Err(InfoError::Written));
+
+    drop((source, publisher));
+    let publisher = bus.publish(&BroadcastName::new("live/demo").unwrap()).unwrap();
+    let mut source = publisher.create_track(TrackName::new("video").unwrap(), info()).unwrap();
+    let second = source.write(media(1_000, true, 10)).unwrap().place().group;
+    assert_eq!(derived.describe(audio, false), Err(kinds));
+    derived.describe(other("of the second epoch"), false).unwrap();
+    // A writer that is behind cannot use it for what is left of the first.
+    assert_eq!(derived.write_in(first, media(200, false, 10)).unwrap_err(), WriteError::Described);
+    derived.write_in(second, media(1_000, true, 10)).unwrap();
+    assert_eq!(derived.describe(other("another"), false), Err(InfoError::Written));
+}

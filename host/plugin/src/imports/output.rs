@@ -52,7 +52,7 @@ impl HostOutputTrack for State {
     fn like(&mut self, name: String, track: Resource<TrackHandle>) -> Outcome<Resource<OutputHandle>> {
         let source = self.table.get(&track)?.0.clone();
         Ok(self.open_output(&name, Some(source.track.name())).and_then(|output| {
-            output.describe_like(&source);
+            output.describe_like(&source)?;
             let header = millrace_cmaf::describe(&source.info.init).ok().map(Header::from);
             self.push(OutputHandle { output, header })
         }))
@@ -63,7 +63,7 @@ impl HostOutputTrack for State {
             .map_err(|error| Error::Invalid(format!("the CMAF header cannot be read: {error}")));
         Ok(header.and_then(|header| {
             let output = self.open_output(&name, None)?;
-            output.describe(header.info.clone());
+            output.describe(header.info.clone())?;
             self.push(OutputHandle { output, header: Some(header.into()) })
         }))
     }

@@ -38,8 +38,9 @@ use super::{EncodeError, Handle, VideoEncoder};
 use crate::decode::{Decoded, ReaderId, Shared, SourceDecoder, Taken};
 use crate::factory::SourceTrack;
 use crate::ladder::{Economy, Relief};
-use crate::output::Output;
+use crate::output::{Output, OutputError};
 use crate::stats::{Counters, LeftOut, Meter, Reliefs, State};
+use crate::threads::Spawner;
 
 /// An encoder this far behind the arrival of its source goes on with the next group. The source is never delayed; a viewer of a rung
 /// on an overloaded machine sees it skip instead of falling behind for ever.
@@ -49,7 +50,7 @@ const SKIPS_AGAIN: u32 = 64;
 /// Every rung is a track of its own, with one `trak`.
 const TRACK_ID: u32 = 1;
 
-pub(super) struct Parts {
+pub(super) struct Parts<'a> {
     pub(super) decoder: Arc<SourceDecoder>,
     pub(super) coder: Coder,
     pub(super) output: Output,
@@ -59,10 +60,11 @@ pub(super) struct Parts {
     pub(super) name: String,
     pub(super) economy: Arc<Economy>,
     pub(super) priority: u32,
+    pub(super) threads: &'a Spawner,
 }
 
 /// Starts the thread. It ends when its reader is closed and it has encoded what was there.
-pub(super) fn start(parts: Parts) -> Result<VideoEncoder, EncodeError> {
+pub(super) fn start(parts: Parts<'_>) -> Result<VideoEncoder, EncodeError> {
     let settings = parts.coder.settings().clone();
     let size = settings.validate().map_err(|error| EncodeError::Invalid(error.to_string()))?;
     let reader = parts.decoder.add_reader(size);
@@ -100,7 +102,7 @@ pub(super) fn start(parts: Parts) -> Result<VideoEncoder, EncodeError> {
     };
     let said = failure.clone();
     let (ended, last) = (meter.clone(), member.clone());
-    let spawned = std::thread::Builder::new().name(format!("encode {}", parts.name)).spawn(move || {
+    let spawned = parts.threads.spawn(format!("encode {}", parts.name), move || {
         let pictures = rung.pictures.clone();
         let done = catch(|| rung.run()).map_err(|panic| panic.to_string());
         if let Err(error) = done.and_then(|done| done.map_err(|failure| failure.to_string())) {
@@ -179,6 +181,8 @@ enum Failure {
     Settings(#[from] SettingsError),
     #[error(transparent)]
     Write(#[from] millrace_cmaf::write::WriteError),
+    #[error(transparent)]
+    Output(#[from] OutputError),
 }
 
 impl Rung {
@@ -383,7 +387,7 @@ impl Rung {
             && let Some(config) = self.coder.config()
         {
             let info = init_settings(config, self.coder.settings(), self.timescale).info()?;
-            self.output.describe(info);
+            self.output.describe(info)?;
             self.described = true;
         }
         for packet in std::mem::take(&mut self.packets) {

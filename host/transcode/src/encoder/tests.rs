@@ -8,6 +8,7 @@ mod source;
 mod deadline;
 mod failure;
 mod order;
+mod outputs;
 mod overload;
 mod rest;
 

@@ -13,7 +13,8 @@ use super::breaker::Faults;
 use super::feeds::{Feed, Feeds, Item, Offer};
 use crate::encoder::Encoders;
 use crate::factory::{
-    Cause, Context, Decision, Factory, Fault, Gap, Policy, Reason, Scope, Slot, Stop, Taken, TrackEnd, Transcoder,
+    Cause, Context, Decision, Factory, Fault, Gap, Policy, Reason, Scope, Slot, SourceTrack, Stop, Taken, TrackEnd,
+    Transcoder,
 };
 use crate::ladder::Rendition;
 use crate::output::Outputs;
@@ -79,6 +80,8 @@ enum Instance {
 struct Work {
     instance: Instance,
     faults: Faults,
+    /// It was logged that there is no room for an instance.
+    no_room_logged: bool,
     next_id: u32,
 }
 
@@ -90,7 +93,7 @@ impl Drain {
             tracing::error!(%error, "a transcoder's task did not end well");
         }
         let faults = Faults::new(self.factory.breaker());
-        let mut work = Work { instance: Instance::Due(Reason::Fresh), faults, next_id: 0 };
+        let mut work = Work { instance: Instance::Due(Reason::Fresh), faults, no_room_logged: false, next_id: 0 };
         let cancel = self.cancel.clone();
         let why = loop {
             let item = tokio::select! {
@@ -132,17 +135,18 @@ impl Drain {
         let feed = &self.feeds.all()[index];
         match (&mut work.instance, feed.offer, feed.source()) {
             (Instance::Running(transcoder), Offer::Accepted, Some(source)) => {
-                self.counters.fragment();
                 let taken = transcoder.fragment(source.id, fragment).await;
                 let after = self.clock.now().monotonic.saturating_sub(fragment.arrived());
                 self.counters.taken(after, || self.feeds.waiting());
                 match taken {
-                    Ok(Taken::Whole) => {}
                     Ok(Taken::Skipped) => self.counters.over_share(),
-                    Err(fault) => self.faulted(work, Phase::Fragment, &fault),
+                    Ok(Taken::Whole) | Err(_) => self.counters.fragment(),
+                }
+                if let Err(fault) = taken {
+                    self.faulted(work, Phase::Fragment, &fault);
                 }
             }
-            (Instance::Open(Policy::Bypass), ..) => self.bypass(feed.track(), fragment).await,
+            (Instance::Open(Policy::Bypass), _, Some(source)) => self.bypass(source, fragment).await,
             _ => {}
         }
     }
@@ -239,8 +243,15 @@ impl Drain {
     }
 
     /// Counts a fault. After an error returned the instance goes on; one that is lost, or could not be started, is followed by another at
-    /// the next group. Any fault too many opens the breaker.
+    /// the next group. Any fault too many opens the breaker. Where there is no room, nothing changes, and it is tried again as before.
     fn faulted(&self, work: &mut Work, phase: Phase, fault: &Fault) {
+        if matches!(fault, Fault::NoRoom(_)) {
+            self.counters.no_room();
+            if !std::mem::replace(&mut work.no_room_logged, true) {
+                self.report(phase, fault);
+            }
+            return;
+        }
         self.counters.fault(phase);
         self.report(phase, fault);
         if !work.faults.add(self.clock.now().monotonic) {
@@ -273,19 +284,21 @@ impl Drain {
         );
     }
 
-    /// Does what can be done without the transcoder.
-    async fn bypass(&self, track: &Track, fragment: &Fragment) {
-        for encoder in self.encoders.video_on(track) {
-            if encoder.submit(fragment).await.is_err() {
-                self.counters.dropped(1);
-            }
+    /// Does what can be done without the transcoder: see [`Policy::Bypass`].
+    async fn bypass(&self, source: &SourceTrack, fragment: &Fragment) {
+        if self.outputs.has_exceeded() {
+            return;
         }
-        for encoder in self.encoders.audio_on(track) {
-            if encoder.submit(fragment).await.is_err() {
+        self.counters.dropped(self.encoders.submit_all(&source.track, fragment).await);
+        for (output, like) in self.outputs.like(&source.track) {
+            // The source has changed since: the output changes with it.
+            if like.id != source.id
+                && let Err(error) = output.describe_like(source)
+            {
+                tracing::debug!(%error, "an output cannot change with its source");
                 self.counters.dropped(1);
+                continue;
             }
-        }
-        for output in self.outputs.to_bypass().into_iter().filter(|output| output.is_like(track)) {
             // A refusal is counted by the output itself.
             let _ = output.write(fragment.place().group, fragment.media().clone());
         }

@@ -23,26 +23,28 @@ use super::timeline::{Step, Timeline};
 use super::{AudioEncoder, Handle, QUEUE, open_decoder};
 use crate::decode::Dropped;
 use crate::encoder::EncodeError;
-use crate::output::Output;
+use crate::output::{Output, OutputError};
 use crate::stats::{Counters, LeftOut};
+use crate::threads::Spawner;
 
 /// Every rung is a track of its own, with one `trak`.
 const TRACK_ID: u32 = 1;
 /// What encoders take, in samples a second; also the timescale of what they make.
 const SAMPLE_RATE: Timescale = Timescale::new(48_000).unwrap();
 
-pub(super) struct Parts {
+pub(super) struct Parts<'a> {
     pub(super) name: String,
     pub(super) track: Track,
     pub(super) settings: AudioSettings,
     pub(super) output: Output,
     pub(super) counters: Arc<Counters>,
     pub(super) effort: Effort,
+    pub(super) threads: &'a Spawner,
 }
 
 /// Starts the thread. It ends when its queue is closed and it has encoded what was there.
-pub(super) fn start(parts: Parts) -> Result<AudioEncoder, EncodeError> {
-    let Parts { name, track, settings, output, counters, effort } = parts;
+pub(super) fn start(parts: Parts<'_>) -> Result<AudioEncoder, EncodeError> {
+    let Parts { name, track, settings, output, counters, effort, threads } = parts;
     let (queue, fragments) = mpsc::channel(QUEUE);
     let (running_sender, running) = watch::channel(true);
     let failure = Arc::new(Mutex::new(None));
@@ -59,9 +61,8 @@ pub(super) fn start(parts: Parts) -> Result<AudioEncoder, EncodeError> {
         written: None,
     };
     let said = failure.clone();
-    std::thread::Builder::new()
-        .name(format!("encode {name}"))
-        .spawn(move || {
+    threads
+        .spawn(format!("encode {name}"), move || {
             match catch(|| rung.run(fragments, &said)) {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::error!(%error, "an encoder of sound has failed"),
@@ -115,6 +116,8 @@ enum Failure {
     Encode(#[from] AudioError),
     #[error(transparent)]
     Write(#[from] millrace_cmaf::write::WriteError),
+    #[error(transparent)]
+    Output(#[from] OutputError),
 }
 
 impl Source {
@@ -234,23 +237,22 @@ impl Rung {
 
     fn begin_run(&mut self, decoder: &dyn AudioDecoder, time: Time, fragment: &Fragment) -> Result<Run, Failure> {
         let epoch = fragment.place().epoch;
-        let channels = match self.channels {
-            Some((known, channels)) if known == epoch => channels,
-            _ => decoder.channels(),
-        };
-        self.channels = Some((epoch, channels));
+        let described = self.channels.filter(|(known, _)| *known == epoch);
+        let channels = described.map_or(decoder.channels(), |(_, channels)| channels);
         let encoder = open_audio_encoder(&self.settings, channels, time)?;
         let config = encoder.config();
-        let init = InitSettings {
-            track_id: TRACK_ID,
-            timescale: SAMPLE_RATE,
-            format: Format::Audio { sample_rate: config.sample_rate, channels: config.channels.into() },
-            config: CodecConfig::Opus(config.record()),
-            language: fragment.info().language.clone(),
-            bitrate: Some(self.settings.bitrate),
-        };
-        // Where nothing has changed, the track stays what it was.
-        self.output.describe(init.info()?);
+        if described.is_none() {
+            let init = InitSettings {
+                track_id: TRACK_ID,
+                timescale: SAMPLE_RATE,
+                format: Format::Audio { sample_rate: config.sample_rate, channels: config.channels.into() },
+                config: CodecConfig::Opus(config.record()),
+                language: fragment.info().language.clone(),
+                bitrate: Some(self.settings.bitrate),
+            };
+            self.output.describe(init.info()?)?;
+            self.channels = Some((epoch, channels));
+        }
         let rate = Timescale::new(decoder.sample_rate()).unwrap_or(SAMPLE_RATE);
         let mut chunks = Chunks::default();
         chunks.begin(fragment.into());

@@ -71,7 +71,7 @@ impl Instance {
     pub(crate) async fn new(plugin: &Arc<Loaded>, context: Option<Context>) -> Result<Self, Fault> {
         let shared = &plugin.engine;
         let place = shared.place().ok_or_else(|| {
-            Fault::Lost(format!(
+            Fault::NoRoom(format!(
                 "there is no room for another instance: the limit is {}",
                 shared.settings.max_instances
             ))

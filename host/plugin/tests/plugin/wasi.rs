@@ -32,8 +32,8 @@ async fn faults(settings: PluginSettings, enough: usize) -> Vec<Fault> {
 
 fn lost(faults: &[Fault]) -> &str {
     match &faults[0] {
-        Fault::Lost(text) => text,
-        Fault::Returned(text) => panic!("{text}"),
+        Fault::Lost(text) => text.split(" (in ").next().unwrap_or_default(),
+        other => panic!("{other}"),
     }
 }
 

@@ -60,7 +60,9 @@ pub(crate) fn lost(function: &str, error: &wasmtime::Error, growth: &Growth) -> 
         text.push_str(&refusal);
     }
     if let Some(trace) = error.downcast_ref::<WasmBacktrace>() {
-        let names: Vec<_> = trace.frames().iter().filter_map(|frame| frame.func_name()).take(MAX_FRAMES).collect();
+        // The function of the contract is named already.
+        let names = trace.frames().iter().filter_map(|frame| frame.func_name()).filter(|name| !name.contains('#'));
+        let names: Vec<_> = names.take(MAX_FRAMES).collect();
         if !names.is_empty() {
             text.push_str(&format!(" (in {})", names.join(" < ")));
         }

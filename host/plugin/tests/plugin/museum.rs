@@ -10,7 +10,7 @@ use millrace_plugin::PluginSettings;
 use millrace_transcode::Runner;
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
 use wasmtime::component::{Component, Linker, LinkerInstance, Resource, ResourceAny, ResourceType, Val};
-use wasmtime::{Config, Engine, Store, StoreContextMut};
+use wasmtime::{AsContextMut, Config, Engine, Store, StoreContextMut};
 
 use crate::host::{Observed, engine, stats, until};
 use crate::source::{Source, bus};
@@ -112,8 +112,13 @@ fn plain(mut store: StoreContextMut<'_, Next>, ty: &Type) -> Val {
 fn answer(linker: &mut LinkerInstance<'_, Next>, name: &str, function: ComponentFunc) {
     let called = name.to_owned();
     let results: Vec<Type> = function.results().collect();
-    let define = linker.func_new(name, move |mut store: StoreContextMut<'_, Next>, _, _, answers| {
+    let define = linker.func_new(name, move |mut store: StoreContextMut<'_, Next>, _, given, answers| {
         store.data().called.lock().unwrap().push(called.clone());
+        for lent in given {
+            if let Val::Resource(lent) = lent {
+                lent.resource_drop(store.as_context_mut())?;
+            }
+        }
         for (answer, ty) in answers.iter_mut().zip(&results) {
             *answer = plain(store.as_context_mut(), ty);
         }
@@ -130,12 +135,12 @@ fn components_run_on_a_host_of_the_next_contract() {
     let component = Component::new(&engine, component).unwrap();
     let mut linker = Linker::<Next>::new(&engine);
     for (name, item) in component.component_type().imports(&engine) {
-        let ComponentItem::ComponentInstance(interface) = item else { panic!("{name} is no interface") };
+        let ComponentItem::ComponentInstance(interface) = item.ty else { panic!("{name} is no interface") };
         let next = name.replace("@0.2.0", "@0.2.1");
         assert_ne!(name, next);
         let mut linked = linker.instance(&next).unwrap();
         for (item, kind) in interface.exports(&engine) {
-            match kind {
+            match kind.ty {
                 ComponentItem::ComponentFunc(function) => answer(&mut linked, item, function),
                 ComponentItem::Resource(_) => {
                     linked.resource(item, ResourceType::host::<Thing>(), |_, _| Ok(())).unwrap();

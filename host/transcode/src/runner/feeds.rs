@@ -10,9 +10,12 @@ use tokio::sync::Notify;
 
 use crate::factory::{SourceTrack, TrackEnd};
 
+#[cfg(test)]
+mod tests;
+
 /// Tracks that have appeared and that the transcoder does not read yet. Never more than a broadcast has.
 #[derive(Debug, Default)]
-pub(super) struct Arrivals {
+pub(super) struct NewTracks {
     list: Mutex<List>,
     arrived: Notify,
 }
@@ -24,7 +27,7 @@ struct List {
     waiting: Vec<Consumer>,
 }
 
-impl Arrivals {
+impl NewTracks {
     /// A track that is there, unless it has been added before.
     pub(super) fn add(&self, track: &Track, start: Start) {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
@@ -113,7 +116,7 @@ fn is_same(a: &Arc<Info>, b: &Arc<Info>) -> bool {
 pub(super) struct Feeds {
     list: Vec<Feed>,
     /// Of a transcoder for a broadcast.
-    arrivals: Option<Arc<Arrivals>>,
+    new_tracks: Option<Arc<NewTracks>>,
 }
 
 /// What a transcoder's tracks have for it.
@@ -128,12 +131,12 @@ pub(super) enum Item {
 impl Feeds {
     /// The one track.
     pub(super) fn one(consumer: Consumer) -> Self {
-        Self { list: vec![Feed::new(consumer)], arrivals: None }
+        Self { list: vec![Feed::new(consumer)], new_tracks: None }
     }
 
-    /// Tracks as they arrive.
-    pub(super) fn arriving(arrivals: Arc<Arrivals>) -> Self {
-        Self { list: Vec::new(), arrivals: Some(arrivals) }
+    /// The tracks of a broadcast, added as they appear.
+    pub(super) fn of_broadcast(new_tracks: Arc<NewTracks>) -> Self {
+        Self { list: Vec::new(), new_tracks: Some(new_tracks) }
     }
 
     pub(super) fn all(&self) -> &[Feed] {
@@ -152,7 +155,7 @@ impl Feeds {
     /// Waits for the next item: of several tracks, what arrived first. Losing the future loses nothing.
     pub(super) async fn next(&mut self) -> Item {
         loop {
-            self.take_arrivals();
+            self.add_new_tracks();
             if let Some(item) = self.ready() {
                 return item;
             }
@@ -160,9 +163,9 @@ impl Feeds {
         }
     }
 
-    fn take_arrivals(&mut self) {
-        if let Some(arrivals) = &self.arrivals {
-            self.list.extend(arrivals.take().into_iter().map(Feed::new));
+    fn add_new_tracks(&mut self) {
+        if let Some(new_tracks) = &self.new_tracks {
+            self.list.extend(new_tracks.take().into_iter().map(Feed::new));
         }
     }
 
@@ -191,10 +194,10 @@ impl Feeds {
 
     /// Waits until a track has something, or there is a track more.
     async fn wait(&mut self) {
-        let arrivals = self.arrivals.clone();
+        let new_tracks = self.new_tracks.clone();
         let arrived = async {
-            match arrivals {
-                Some(arrivals) => arrivals.arrived.notified().await,
+            match new_tracks {
+                Some(new_tracks) => new_tracks.arrived.notified().await,
                 None => std::future::pending().await,
             }
         };

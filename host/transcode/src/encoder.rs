@@ -133,9 +133,9 @@ impl Encoders {
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens the encoder of the output track `name` on a track of the source, or finds the one that is open under this name. One that is found
-    /// keeps its settings. Where the track has changed since, it takes the new ones where the source's next epoch begins, and not within
-    /// one: a track's headers change only where there is a discontinuity.
+    /// Opens the encoder of the output track `name` on a track of the source, or finds the one that is open under this name. An open encoder
+    /// keeps its settings. Where the source's track has changed since, it takes `settings` when the source's next epoch begins: the headers
+    /// of a track change only at a discontinuity.
     ///
     /// # Errors
     /// Where the name is taken, the settings are out of range, the encoder that is found is on another track, or no backend does the codec,
@@ -198,8 +198,8 @@ impl Encoders {
         Ok(opened.map_err(|error| EncodeError::Overloaded(format!("no thread for the encoder: {error}")))??)
     }
 
-    /// What a rendition wants of its audio; none where the track is not audio, where the source's own audio goes with the rendition, or where
-    /// the source's video, as far as it is known, is smaller than it.
+    /// The settings for the audio of a rendition. None where the track is not audio, where the rendition has the source's own audio, or where
+    /// the source's video, as far as it is known, is smaller than the rendition.
     pub fn audio_settings(&self, rendition: &Rendition, source: &SourceTrack) -> Option<AudioSettings> {
         self.0.sounds.settings(rendition, source)
     }

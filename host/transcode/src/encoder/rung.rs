@@ -190,11 +190,11 @@ impl Rung {
         loop {
             match self.pictures.take(self.reader) {
                 Taken::Picture { decoded, waiting } => self.picture(&decoded, waiting)?,
-                Taken::Lost(pictures) => {
-                    self.count(LeftOut::Overtaken, pictures);
+                Taken::Lost(frames) => {
+                    self.count(LeftOut::Overtaken, frames);
                     self.fall_behind(LeftOut::Overtaken);
                 }
-                Taken::Limited(pictures) => self.count(LeftOut::Limited, pictures),
+                Taken::Limited(frames) => self.count(LeftOut::Limited, frames),
                 Taken::Resting => self.rest()?,
                 Taken::Closed => return self.flush(),
             }
@@ -340,7 +340,7 @@ impl Rung {
         }
     }
 
-    /// From here on the rung is encoded as `settings` ask, and is the same track.
+    /// Encodes with these settings from here on, under the same description.
     fn reconfigure(&mut self, settings: VideoSettings) -> Result<(), Failure> {
         let now = self.coder.settings();
         match settings.bitrate {

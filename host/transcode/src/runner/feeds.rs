@@ -28,7 +28,7 @@ struct List {
 }
 
 impl NewTracks {
-    /// A track that is there, unless it has been added before.
+    /// Adds a track, unless it has been added before.
     pub(super) fn add(&self, track: &Track, start: Start) {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         list.known.retain(|known| !known.is_ended());
@@ -57,7 +57,7 @@ pub(super) enum Offer {
 #[derive(Debug)]
 pub(super) struct Feed {
     consumer: Consumer,
-    /// What has been read of it and not been handled.
+    /// An event that has been read and not handled.
     ready: Option<Event>,
     pub(super) offer: Offer,
     /// What the track was at its last fragment, and in which epoch.
@@ -78,7 +78,7 @@ impl Feed {
         self.known.as_ref().map(|(source, _)| source)
     }
 
-    /// Looks at the next fragment. Says why what the track was until now is over, where it is: `next_id` tells the new one.
+    /// Looks at the next fragment. Where the track changes with it, the track gets the id `next_id`, and why it has changed is returned.
     pub(super) fn look(&mut self, fragment: &Fragment, next_id: &mut u32) -> Option<TrackEnd> {
         let (info, epoch) = (fragment.info(), fragment.place().epoch);
         let ended = match &self.known {
@@ -115,11 +115,11 @@ fn is_same(a: &Arc<Info>, b: &Arc<Info>) -> bool {
 #[derive(Debug)]
 pub(super) struct Feeds {
     list: Vec<Feed>,
-    /// Of a transcoder for a broadcast.
+    /// Where tracks are added, for a transcoder of scope broadcast.
     new_tracks: Option<Arc<NewTracks>>,
 }
 
-/// What a transcoder's tracks have for it.
+/// What a transcoder reads from its tracks.
 #[derive(Debug)]
 pub(super) enum Item {
     /// The next event of the feed with this index.
@@ -152,7 +152,7 @@ impl Feeds {
         self.list.iter().map(|feed| feed.consumer.behind() + u64::from(feed.ready.is_some())).sum()
     }
 
-    /// Waits for the next item: of several tracks, what arrived first. Losing the future loses nothing.
+    /// Waits for the next item: of several tracks, the one that arrived first. Dropping the future loses no item.
     pub(super) async fn next(&mut self) -> Item {
         loop {
             self.add_new_tracks();
@@ -176,7 +176,7 @@ impl Feeds {
             if !feed.look_ahead() {
                 continue;
             }
-            // What is not a fragment is handled at once.
+            // An item that is no fragment is handled at once.
             let arrived = match &feed.ready {
                 Some(Event::Fragment(fragment)) => fragment.arrived(),
                 _ => std::time::Duration::ZERO,
@@ -192,7 +192,7 @@ impl Feeds {
         })
     }
 
-    /// Waits until a track has something, or there is a track more.
+    /// Waits until a track has an item, or a track is added.
     async fn wait(&mut self) {
         let new_tracks = self.new_tracks.clone();
         let arrived = async {

@@ -1,4 +1,4 @@
-//! Which tracks are listed, which sound goes with which pictures, and what a view shows: one answer for every protocol.
+//! Which tracks are listed, which audio goes with which video, and what a view shows: one answer for every protocol.
 
 use std::time::Duration;
 
@@ -27,10 +27,10 @@ pub(crate) trait Rung {
 /// A track that is listed.
 #[derive(Debug)]
 pub(crate) struct Place<'a, R> {
-    /// What is played.
+    /// The track that is played.
     pub(crate) rung: &'a R,
-    /// The track of the source in whose place it is listed: itself, where it replaces none.
-    pub(crate) stands_for: &'a R,
+    /// The track of the source that it replaces in the list; the track itself, where it replaces none.
+    pub(crate) original: &'a R,
 }
 
 impl<R> Clone for Place<'_, R> {
@@ -43,16 +43,16 @@ impl<R> Copy for Place<'_, R> {}
 
 impl<'a, R: Rung> Place<'a, R> {
     fn itself(rung: &'a R) -> Self {
-        Self { rung, stands_for: rung }
+        Self { rung, original: rung }
     }
 
-    /// True of a track of the source, and of what is listed in its place.
+    /// True of a track of the source, and of a track that replaces one.
     pub(crate) fn is_source(&self) -> bool {
-        self.stands_for.provenance().is_source()
+        self.original.provenance().is_source()
     }
 
     fn is_called(&self, name: &str) -> bool {
-        self.rung.is_called(name) || self.stands_for.is_called(name)
+        self.rung.is_called(name) || self.original.is_called(name)
     }
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn listed<R: Rung>(rungs: &[R]) -> Vec<Place<'_, R>> {
 pub(crate) struct Sound<'a, R> {
     /// What is played.
     pub(crate) rung: &'a R,
-    /// The place that it is played for: its own, where nothing was made of it.
+    /// The listed track that it is played for: its own, where the rendition has no audio made from it.
     pub(crate) place: Place<'a, R>,
 }
 
@@ -100,11 +100,11 @@ impl<'a, R> Sound<'a, R> {
 pub(crate) struct Sounds<'a, R> {
     /// The rendition whose own sounds they are; none where they are the source's.
     pub(crate) rendition: Option<&'a str>,
-    /// In the order of the source's, then those that were made beside them.
+    /// First in the order of the source's audio tracks, then those that were made for no rendition.
     pub(crate) sounds: Vec<Sound<'a, R>>,
 }
 
-/// The sound that belongs to `video`: what was made for the same rendition, or else the source's; and what was made for no rendition.
+/// The audio that belongs to `video`: that of the same rendition, or else the source's; and that which was made for no rendition.
 pub(crate) fn sound_of<'a, R: Rung>(video: &'a R, rungs: &'a [R]) -> Sounds<'a, R> {
     let rendition = video.provenance().rendition();
     let places: Vec<_> = listed(rungs).into_iter().filter(|place| place.rung.kind() == Kind::Audio).collect();
@@ -119,9 +119,9 @@ pub(crate) fn sound_of<'a, R: Rung>(video: &'a R, rungs: &'a [R]) -> Sounds<'a, 
     if own.is_empty() {
         return Sounds { rendition: None, sounds: source.into_iter().map(Sound::itself).chain(beside).collect() };
     }
-    let first = source.first().map(|place| place.stands_for.name());
+    let first = source.first().map(|place| place.original.name());
     let made_from = |made: &Place<'_, R>, from: &Place<'_, R>| match made.rung.provenance() {
-        Provenance::Derived { from: name, .. } => name.as_ref().or(first) == Some(from.stands_for.name()),
+        Provenance::Derived { from: name, .. } => name.as_ref().or(first) == Some(from.original.name()),
         Provenance::Source => false,
     };
     let members = source.iter().map(|from| match own.iter().find(|made| made_from(made, from)) {
@@ -138,8 +138,8 @@ pub(crate) fn sound_of<'a, R: Rung>(video: &'a R, rungs: &'a [R]) -> Sounds<'a, 
     Sounds { rendition, sounds: sounds.into_iter().chain(beside).collect() }
 }
 
-/// The rungs of the view called `name`: its pictures with their sound, or sound alone. What is listed goes before what is not, which can
-/// still be asked for. None where nothing is called so.
+/// The rungs of the view called `name`: its video with its audio, or audio alone. A listed track goes before one that is not listed, which
+/// can still be requested. None where no track has that name.
 pub(crate) fn view<'a, R: Rung>(rungs: &'a [R], name: &str) -> Option<Vec<&'a R>> {
     let places = listed(rungs).into_iter().chain(rungs.iter().map(Place::itself));
     let called: Vec<_> = places.filter(|place| place.is_called(name)).map(|place| place.rung).collect();
@@ -197,7 +197,7 @@ mod tests {
 
     /// What is listed, and in whose place.
     fn told(rungs: &[Made]) -> Vec<(&str, &str)> {
-        listed(rungs).iter().map(|place| (place.rung.name.as_str(), place.stands_for.name.as_str())).collect()
+        listed(rungs).iter().map(|place| (place.rung.name.as_str(), place.original.name.as_str())).collect()
     }
 
     #[test]
@@ -211,7 +211,7 @@ mod tests {
         let names = |name| view(&rungs, name).map(|shown| shown.iter().map(|r| r.name.to_string()).collect::<Vec<_>>());
         assert_eq!(names("video").unwrap(), ["clean", "audio"]);
         assert_eq!(names("clean"), names("video"));
-        // It has ended: it is not among those that can be played.
+        // A track that has ended cannot be played.
         rungs.remove(1);
         assert_eq!(told(&rungs), [("audio", "audio"), ("video", "video")]);
     }
@@ -276,7 +276,7 @@ mod tests {
         let rungs =
             [small, source("audio", Kind::Audio), source("audio-de", Kind::Audio), made, source("video", Kind::Video)];
         let sounds = sound_of(&rungs[0], &rungs).sounds;
-        let told: Vec<_> = sounds.iter().map(|s| (s.rung.name.as_str(), s.place.stands_for.name.as_str())).collect();
+        let told: Vec<_> = sounds.iter().map(|s| (s.rung.name.as_str(), s.place.original.name.as_str())).collect();
         assert_eq!(told, [("made", "audio"), ("audio-de", "audio-de")]);
     }
 }

@@ -16,11 +16,11 @@ mod coder;
 mod load;
 mod pending;
 mod relief;
+mod requested;
 mod rung;
 mod steering;
 #[cfg(test)]
 mod tests;
-mod wants;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -44,8 +44,8 @@ use crate::stats::{Counters, Meter, Work};
 use attention::{Attention, Situation, Verdict};
 use coder::{Coder, Opener};
 use load::Member;
+use requested::RequestedSettings;
 use steering::Schedule;
-use wants::Wants;
 
 pub(crate) use load::Load;
 pub use steering::Steering;
@@ -133,9 +133,9 @@ impl Encoders {
         self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens the encoder of the output track `name` on a track of the source, or finds the one that is open under this name. One that is found
-    /// keeps its settings. Where the track has changed since, it takes the new ones where the source's next epoch begins, and not within
-    /// one: a track's headers change only where there is a discontinuity.
+    /// Opens the encoder of the output track `name` on a track of the source, or finds the one that is open under this name. An open encoder
+    /// keeps its settings. Where the source's track has changed since, it takes `settings` when the source's next epoch begins: the headers
+    /// of a track change only at a discontinuity.
     ///
     /// # Errors
     /// Where the name is taken, the settings are out of range, the encoder that is found is on another track, or no backend does the codec,
@@ -163,7 +163,7 @@ impl Encoders {
             encoder.on(track)?;
             if encoder.0.source.load(Ordering::Relaxed) != source.id {
                 let colour = settings.colour.or(encoder.0.decoder.colour(&source.info)?);
-                encoder.0.wants.lock().returned(VideoSettings { colour, ..settings });
+                encoder.0.requested.lock().request_for_epoch(VideoSettings { colour, ..settings });
                 encoder.0.source.store(source.id, Ordering::Relaxed);
             }
             return Ok(encoder.clone());
@@ -198,8 +198,8 @@ impl Encoders {
         Ok(opened.map_err(|error| EncodeError::Overloaded(format!("no thread for the encoder: {error}")))??)
     }
 
-    /// What a rendition wants of its audio; none where the track is not audio, where the source's own audio goes with the rendition, or where
-    /// the source's video, as far as it is known, is smaller than it.
+    /// The settings for the audio of a rendition. None where the track is not audio, where the rendition has the source's own audio, or where
+    /// the source's video, as far as it is known, is smaller than the rendition.
     pub fn audio_settings(&self, rendition: &Rendition, source: &SourceTrack) -> Option<AudioSettings> {
         self.0.sounds.settings(rendition, source)
     }
@@ -299,7 +299,7 @@ struct Handle {
     /// The [id](SourceTrack::id) of what the track is, as the transcoder last opened it.
     source: AtomicU32,
     schedule: Arc<Mutex<Schedule>>,
-    wants: Wants,
+    requested: RequestedSettings,
     idle_timeout: Option<Duration>,
     attention: Mutex<Attention>,
     member: Arc<Member>,
@@ -347,9 +347,9 @@ impl VideoEncoder {
         if self.is_on(track) { Ok(()) } else { Err(EncodeError::elsewhere(&self.0.name, &self.0.track)) }
     }
 
-    /// The settings in force, or to be in force with the next group.
+    /// The settings in force, or those requested for the next group or, where the source has changed, for its next epoch.
     pub fn settings(&self) -> VideoSettings {
-        self.0.wants.lock().settings().clone()
+        self.0.requested.lock().newest().clone()
     }
 
     /// Asks for other settings, from the next group on.
@@ -358,7 +358,7 @@ impl VideoEncoder {
     /// Where they are out of range, or of another codec or size: that would be another track.
     pub fn reconfigure(&self, settings: VideoSettings) -> Result<(), EncodeError> {
         settings.validate().map_err(millrace_codec::EncodeError::from)?;
-        self.0.wants.lock().reconfigured(settings)
+        self.0.requested.lock().request_for_group(settings)
     }
 
     /// What it has done so far.

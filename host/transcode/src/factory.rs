@@ -191,10 +191,10 @@ pub enum Fault {
 /// What happens when a factory's transcoders fault again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Policy {
-    /// The work goes on without it: encoders that it opened get every fragment, and outputs that are described like a track of the source
-    /// get that track's fragments. Where the source changes, those outputs are described like it anew. Encoders keep their settings: frames
-    /// of another size are scaled to the size that the encoder has, also where the shape is another. Nothing of a transcoder that went over
-    /// its output limits goes on.
+    /// The work goes on without it. Its encoders get every fragment, and outputs that are described like a track of the source get that
+    /// track's fragments. Where the source changes, such an output is described like it anew. Encoders keep their settings: frames of
+    /// another size are scaled to the encoder's size, and are distorted where their shape differs. A transcoder that went over its output
+    /// limits is excepted: its encoders and outputs get nothing.
     #[default]
     Bypass,
     /// What it made ends; the source goes on.

@@ -28,7 +28,7 @@ use crate::ladder::{Ladder, Rendition};
 use crate::output::{Outputs, Owner};
 use crate::stats::{Counters, Key, Stats};
 use drain::{Cancel, Drain};
-use feeds::{Arrivals, Feeds};
+use feeds::{Feeds, NewTracks};
 pub use ladders::LadderError;
 use ladders::{Ladders, Rung};
 use states::States;
@@ -65,7 +65,7 @@ struct Task {
 enum Reads {
     Track(Track),
     /// All of a broadcast: its tracks are added as they appear.
-    Broadcast(Broadcast, Arc<Arrivals>),
+    Broadcast(Broadcast, Arc<NewTracks>),
 }
 
 impl Reads {
@@ -274,8 +274,8 @@ impl Inner {
         tasks.retain(|_, task| !task.join.is_finished());
         match tasks.get(&key).filter(|task| !task.cancel.is_cancelled()).map(|task| &task.reads) {
             Some(Reads::Track(known)) if known.is_same(track) => return,
-            Some(Reads::Broadcast(known, arrivals)) if known.is_same(broadcast) => {
-                return arrivals.add(track, start);
+            Some(Reads::Broadcast(known, new_tracks)) if known.is_same(broadcast) => {
+                return new_tracks.add(track, start);
             }
             _ => {}
         }
@@ -300,9 +300,9 @@ impl Inner {
             clock: clock.clone(),
         });
         let (feeds, reads) = if of_broadcast {
-            let arrivals = Arc::new(Arrivals::default());
-            arrivals.add(track, start);
-            (Feeds::arriving(arrivals.clone()), Reads::Broadcast(broadcast.clone(), arrivals))
+            let new_tracks = Arc::new(NewTracks::default());
+            new_tracks.add(track, start);
+            (Feeds::of_broadcast(new_tracks.clone()), Reads::Broadcast(broadcast.clone(), new_tracks))
         } else {
             (Feeds::one(track.subscribe(start)), Reads::Track(track.clone()))
         };

@@ -62,8 +62,8 @@ impl Sounds {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the rendition wants of its audio; none where that is the source's own, or its video is larger than the source's, as far as that is
-    /// known.
+    /// The settings for the audio of a rendition. None where the rendition has the source's own audio, or is larger than the source's video, as
+    /// far as that is known.
     pub(crate) fn settings(&self, rendition: &Rendition, source: &SourceTrack) -> Option<AudioSettings> {
         let Sound::Opus { bitrate } = rendition.audio else { return None };
         if source.info.kind() != Kind::Audio {
@@ -147,8 +147,8 @@ pub struct AudioEncoder(Arc<Handle>);
 struct Handle {
     name: String,
     track: Track,
-    /// What the transcoder asks for.
-    wanted: Arc<Mutex<AudioSettings>>,
+    /// The settings that the transcoder requested.
+    requested: Arc<Mutex<AudioSettings>>,
     /// None once nothing more is to come.
     queue: Mutex<Option<mpsc::Sender<Fragment>>>,
     failure: Arc<Mutex<Option<String>>>,
@@ -169,7 +169,7 @@ impl AudioEncoder {
 
     /// The settings in force, or to be in force with the next group.
     pub fn settings(&self) -> AudioSettings {
-        *self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.requested.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks for another bitrate, from the next group on.
@@ -178,14 +178,14 @@ impl AudioEncoder {
     /// Where it is out of range, or the codec is another.
     pub fn reconfigure(&self, settings: AudioSettings) -> Result<(), EncodeError> {
         settings.validate()?;
-        let mut wanted = self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-        if settings.codec != wanted.codec {
-            let (given, now) = (settings.codec.name(), wanted.codec.name());
+        let mut requested = self.0.requested.lock().unwrap_or_else(PoisonError::into_inner);
+        if settings.codec != requested.codec {
+            let (given, now) = (settings.codec.name(), requested.codec.name());
             return Err(EncodeError::Invalid(format!(
                 "{given} where the encoder makes {now}: another codec is another track"
             )));
         }
-        *wanted = settings;
+        *requested = settings;
         Ok(())
     }
 

@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn what_is_no_video_has_no_size() {
-        let sound = InitSettings {
+        let audio = InitSettings {
             track_id: 1,
             timescale: Timescale::MILLIS,
             format: Format::Audio { sample_rate: 48_000, channels: 2 },
@@ -176,7 +176,7 @@ mod tests {
             language: None,
             bitrate: None,
         };
-        assert_eq!(display_size(&sound.init_segment().unwrap()), None);
+        assert_eq!(display_size(&audio.init_segment().unwrap()), None);
         assert_eq!(display_size(b"not a header"), None);
         let init = header((1920, 1080));
         for len in 0..init.len() {

@@ -68,7 +68,7 @@ fn sound_of<'a>(video: &'a Rung, rungs: &'a [Rung]) -> (String, Vec<Sound<'a, Ru
 
 /// The rungs of the view called `name`: its pictures with their sound, or sound alone. None where nothing is called so.
 pub(super) fn view(rungs: &[Rung], name: &str) -> Option<Vec<Rung>> {
-    // What was asked for by its name is shown, listed or not.
+    // A track that is requested by its name is shown, listed or not.
     let shown = |rung: &Rung| {
         let listing = Listing { listed: true, replaces: None, ..(*rung.listing).clone() };
         Rung { listing: Arc::new(listing), ..rung.clone() }
@@ -127,27 +127,28 @@ fn sorted<'a>(places: &[Place<'a, Rung>], kind: Kind) -> Vec<Place<'a, Rung>> {
     of_kind
 }
 
-/// What a sound is for: as its track says, or the one in whose place it is played.
+/// The role of an audio track: its own, or that of the listed track that it is played for.
 fn role_of(sound: &Sound<'_, Rung>) -> Option<Role> {
     sound.rung.listing.role.or(sound.place.rung.listing.role)
 }
 
-/// The language of a sound. All groups have to tell the same (rfc8216bis, 4.4.6.1.1), so that the place goes before the sound's header.
+/// The language of an audio track. All groups must state the same one (rfc8216bis, 4.4.6.1.1): the listed track that it is played for counts
+/// before its own header.
 fn language_of<'a>(sound: &Sound<'a, Rung>) -> Option<&'a str> {
-    let Place { rung: place, stands_for } = sound.place;
+    let Place { rung: place, original } = sound.place;
     let listed = [&sound.rung.listing, &place.listing].into_iter().map(|listing| &listing.language);
-    let headers = [place, stands_for].into_iter().map(|rung| &rung.measured.info.language);
+    let headers = [place, original].into_iter().map(|rung| &rung.measured.info.language);
     listed.chain(headers).find_map(Option::as_deref)
 }
 
-/// The sound that is played unless the viewer asks for another: the first with the main role, or else with none, or else the first.
+/// The default audio track: the first with the main role, or else the first without a role, or else the first.
 fn default_of(sounds: &[Sound<'_, Rung>]) -> usize {
     let first = |role: Option<Role>| sounds.iter().position(|sound| role_of(sound) == role);
     first(Some(Role::Main)).or_else(|| first(None)).unwrap_or(0)
 }
 
-/// True of a sound that a player may choose by itself: by its language, or for a viewer who has asked for what it is made for. The others
-/// are for viewers who choose them.
+/// True of an audio track that a player may choose by itself: by its language, or for a viewer who has asked for what its role offers. A
+/// viewer must choose the others.
 const fn is_automatic(role: Option<Role>) -> bool {
     matches!(role, None | Some(Role::Main | Role::Dub | Role::Description | Role::Easyreader))
 }
@@ -162,7 +163,7 @@ const fn characteristics(role: Role) -> Option<&'static str> {
 }
 
 fn write_sound(text: &mut String, group: &str, sound: &Sound<'_, Rung>, default: bool, base: &str) -> std::fmt::Result {
-    let (name, info) = (sound.place.stands_for.track.as_str(), &sound.rung.measured.info);
+    let (name, info) = (sound.place.original.track.as_str(), &sound.rung.measured.info);
     let role = role_of(sound);
     // A default is always automatic (rfc8216bis, 4.4.6.1).
     let automatic = if default || is_automatic(role) { "YES" } else { "NO" };

@@ -16,9 +16,9 @@ pub(super) struct Part {
     pub(super) track: Track,
     pub(super) info: Arc<Info>,
     listing: Arc<Listing>,
-    /// The track of the source that it is one choice of: the one it is listed in the place of, or was made from.
+    /// The track of the source that it is an alternative to: the one that it replaces, or was made from.
     pub(super) choice_of: TrackName,
-    /// A track of the source, or one that is listed in the place of one.
+    /// A track of the source, or one that replaces it.
     pub(super) is_source: bool,
 }
 
@@ -141,11 +141,11 @@ fn parts(broadcast: &Broadcast) -> Vec<Part> {
     let replacing: Vec<_> = renditions::listed(&parts)
         .into_iter()
         .filter(|place| place.is_source())
-        .map(|place| (place.rung.name().clone(), place.stands_for.name().clone()))
+        .map(|place| (place.rung.name().clone(), place.original.name().clone()))
         .collect();
-    for (name, stands_for) in replacing {
+    for (name, original) in replacing {
         for part in parts.iter_mut().filter(|part| *part.name() == name) {
-            (part.choice_of, part.is_source) = (stands_for.clone(), true);
+            (part.choice_of, part.is_source) = (original.clone(), true);
         }
     }
     parts

@@ -30,6 +30,8 @@ pub(super) struct Coder {
     settings: VideoSettings,
     /// The settings of before, until the track's headers are known to be those of the new ones too.
     before: Option<VideoSettings>,
+    /// They hold again, since this was last asked.
+    reverted: bool,
     /// None after a failure, until a group begins.
     backend: Option<Box<dyn VideoEncoder>>,
     /// What the track says.
@@ -42,11 +44,25 @@ pub(super) struct Coder {
 
 impl Coder {
     pub(super) fn new(open: Opener, settings: VideoSettings, backend: Box<dyn VideoEncoder>) -> Self {
-        Self { open, settings, before: None, backend: Some(backend), known: None, agreed: false, failures: 0 }
+        Self {
+            open,
+            settings,
+            before: None,
+            reverted: false,
+            backend: Some(backend),
+            known: None,
+            agreed: false,
+            failures: 0,
+        }
     }
 
     pub(super) fn settings(&self) -> &VideoSettings {
         &self.settings
+    }
+
+    /// Whether the settings of before hold again, because the new ones failed. Asked once.
+    pub(super) fn take_reverted(&mut self) -> bool {
+        std::mem::take(&mut self.reverted)
     }
 
     /// What the init segment must say, once it is known.
@@ -108,7 +124,9 @@ impl Coder {
     /// From the next group on, encodes as other settings ask, on the same track. Where its headers would be others, or no backend takes the
     /// settings, those of before hold again.
     pub(super) fn reconfigure(&mut self, settings: VideoSettings) {
-        self.before = Some(std::mem::replace(&mut self.settings, settings));
+        let former = std::mem::replace(&mut self.settings, settings);
+        // Settings that no header has confirmed are not those to go back to.
+        self.before.get_or_insert(former);
         (self.backend, self.failures) = (None, 0);
     }
 
@@ -143,7 +161,7 @@ impl Coder {
 
     fn failed(&mut self, reason: String) -> Result<(), Exhausted> {
         if let Some(before) = self.before.take() {
-            self.settings = before;
+            (self.settings, self.reverted) = (before, true);
             tracing::warn!(reason, "an encoder keeps its settings");
             return Ok(());
         }

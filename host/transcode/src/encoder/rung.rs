@@ -32,8 +32,8 @@ use super::coder::{Coder, Exhausted};
 use super::load::Member;
 use super::pending::{Entry, Pending};
 use super::relief::Sample;
+use super::requested::{Change, RequestedSettings, is_alike};
 use super::steering::Schedule;
-use super::wants::Wants;
 use super::{EncodeError, Handle, VideoEncoder};
 use crate::decode::{Decoded, ReaderId, Shared, SourceDecoder, Taken};
 use crate::factory::SourceTrack;
@@ -69,7 +69,7 @@ pub(super) fn start(parts: Parts<'_>) -> Result<VideoEncoder, EncodeError> {
     let size = settings.validate().map_err(|error| EncodeError::Invalid(error.to_string()))?;
     let reader = parts.decoder.add_reader(size);
     let schedule = Arc::new(Mutex::new(Schedule::default()));
-    let wants = Wants::new(settings);
+    let requested = RequestedSettings::new(settings);
     let failure = Arc::new(Mutex::new(None));
     let meter = parts.counters.meter();
     let member = Arc::new(parts.decoder.load().join(&parts.name, parts.economy.clone(), parts.priority));
@@ -79,7 +79,7 @@ pub(super) fn start(parts: Parts<'_>) -> Result<VideoEncoder, EncodeError> {
         reader,
         coder: parts.coder,
         scaler: Scaler::new(size),
-        wants: wants.clone(),
+        requested: requested.clone(),
         output: parts.output.clone(),
         timescale: parts.source.info.timescale,
         writer: ChunkWriter::new(TRACK_ID),
@@ -127,7 +127,7 @@ pub(super) fn start(parts: Parts<'_>) -> Result<VideoEncoder, EncodeError> {
         track: parts.source.track,
         source: AtomicU32::new(parts.source.id),
         schedule,
-        wants,
+        requested,
         idle_timeout: parts.economy.idle_timeout,
         attention: Mutex::new(Attention::new(parts.economy.idle_timeout)),
         member,
@@ -143,7 +143,7 @@ struct Rung {
     reader: ReaderId,
     coder: Coder,
     scaler: Scaler,
-    wants: Wants,
+    requested: RequestedSettings,
     output: Output,
     timescale: Timescale,
     writer: ChunkWriter,
@@ -190,11 +190,11 @@ impl Rung {
         loop {
             match self.pictures.take(self.reader) {
                 Taken::Picture { decoded, waiting } => self.picture(&decoded, waiting)?,
-                Taken::Lost(pictures) => {
-                    self.count(LeftOut::Overtaken, pictures);
+                Taken::Lost(frames) => {
+                    self.count(LeftOut::Overtaken, frames);
                     self.fall_behind(LeftOut::Overtaken);
                 }
-                Taken::Limited(pictures) => self.count(LeftOut::Limited, pictures),
+                Taken::Limited(frames) => self.count(LeftOut::Limited, frames),
                 Taken::Resting => self.rest()?,
                 Taken::Closed => return self.flush(),
             }
@@ -229,7 +229,7 @@ impl Rung {
         };
         if let Some(bitrate) = orders.bitrate {
             self.coder.set_bitrate(bitrate);
-            self.wants.lock().steered(bitrate);
+            self.requested.lock().set_bitrate(bitrate);
         }
         let duration = decoded.duration.rescale(self.timescale);
         self.skips = self.skips.saturating_sub(1);
@@ -294,7 +294,7 @@ impl Rung {
         let gone = self.pending.abandon();
         self.count(LeftOut::Failed, gone as u64);
         self.group = Err(LeftOut::Failed);
-        self.wants.lock().kept(self.coder.settings());
+        self.settings_reverted();
         Ok(())
     }
 
@@ -320,22 +320,27 @@ impl Rung {
     }
 
     fn begin_group(&mut self, decoded: &Decoded) -> Result<(), Failure> {
-        let (wanted, due) = {
-            let mut wants = self.wants.lock();
-            (wants.settings().clone(), wants.take_due())
-        };
-        let returned = self.epoch.is_some_and(|epoch| epoch < decoded.epoch);
-        if (returned || !self.described) && !is_alike(&wanted, self.coder.settings()) {
-            self.change(wanted)?;
-        } else if due {
-            self.reconfigure(wanted)?;
+        let new_epoch = self.epoch.is_some_and(|epoch| epoch < decoded.epoch);
+        let change = self.requested.lock().take(self.coder.settings(), new_epoch || !self.described);
+        match change {
+            Some(Change::Track(settings)) => self.change(settings)?,
+            Some(Change::Settings(settings)) => self.reconfigure(settings)?,
+            None => {}
         }
         self.epoch = Some(decoded.epoch);
         self.group = if self.coder.begin_group()? { Ok(decoded.group) } else { Err(LeftOut::Failed) };
+        self.settings_reverted();
         Ok(())
     }
 
-    /// From here on the rung is encoded as `settings` ask, and is the same track.
+    /// Where the backend has refused new settings, those of before are in force again.
+    fn settings_reverted(&mut self) {
+        if self.coder.take_reverted() {
+            self.requested.lock().revert_to(self.coder.settings());
+        }
+    }
+
+    /// Encodes with these settings from here on, under the same description.
     fn reconfigure(&mut self, settings: VideoSettings) -> Result<(), Failure> {
         let now = self.coder.settings();
         match settings.bitrate {
@@ -428,11 +433,6 @@ impl Rung {
         self.counters.written(lag, entry.captured_at.map(|captured| now.unix.saturating_sub(captured)));
         Ok(())
     }
-}
-
-/// Whether two settings make the same track: a bitrate may have been steered since.
-fn is_alike(a: &VideoSettings, b: &VideoSettings) -> bool {
-    *a == VideoSettings { bitrate: a.bitrate, frame_rate: a.frame_rate, ..b.clone() }
 }
 
 fn state(reliefs: Reliefs) -> State {

@@ -10,6 +10,7 @@ mod failure;
 mod order;
 mod outputs;
 mod overload;
+mod reconfigure;
 mod rest;
 
 use std::sync::Arc;
@@ -40,6 +41,7 @@ struct Bench {
 
 /// One encoder that is given every fragment of the source from the next group on.
 struct Driven {
+    encoders: Encoders,
     encoder: VideoEncoder,
     counters: Arc<Counters>,
     /// Fragments it was given.
@@ -101,7 +103,7 @@ impl Bench {
             }
             all.finish().await;
         });
-        Driven { encoder, counters, seen, task }
+        Driven { encoders, encoder, counters, seen, task }
     }
 
     fn track(&self, name: &str) -> Track {

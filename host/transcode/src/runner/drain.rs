@@ -64,7 +64,7 @@ pub(super) struct Drain {
     pub(super) cancel: Cancel,
 }
 
-/// What is done with the next fragment.
+/// Whether there is an instance for the next fragment.
 enum Instance {
     /// One is started with the next group.
     Due(Reason),
@@ -203,7 +203,7 @@ impl Drain {
         }
     }
 
-    /// The track is something else from here on.
+    /// The source describes a track anew, or its publisher has returned: the transcoder is told of its end, and is asked about it again.
     async fn track_changed(&mut self, work: &mut Work, index: usize, before: Option<u32>, why: TrackEnd) {
         let accepted = self.feeds.all()[index].offer == Offer::Accepted;
         self.feeds.all_mut()[index].offer = Offer::Due;
@@ -220,7 +220,7 @@ impl Drain {
         }
     }
 
-    /// Nothing more comes of a track.
+    /// A track has ended.
     async fn track_ended(&mut self, work: &mut Work, feed: &Feed) {
         if let (Instance::Running(transcoder), Offer::Accepted, Some(source)) =
             (&mut work.instance, feed.offer, feed.source())
@@ -284,7 +284,7 @@ impl Drain {
         );
     }
 
-    /// Does what can be done without the transcoder: see [`Policy::Bypass`].
+    /// Handles a fragment while the breaker is open: see [`Policy::Bypass`].
     async fn bypass(&self, source: &SourceTrack, fragment: &Fragment) {
         if self.outputs.has_exceeded() {
             return;

@@ -10,9 +10,12 @@ use tokio::sync::Notify;
 
 use crate::factory::{SourceTrack, TrackEnd};
 
+#[cfg(test)]
+mod tests;
+
 /// Tracks that have appeared and that the transcoder does not read yet. Never more than a broadcast has.
 #[derive(Debug, Default)]
-pub(super) struct Arrivals {
+pub(super) struct NewTracks {
     list: Mutex<List>,
     arrived: Notify,
 }
@@ -24,8 +27,8 @@ struct List {
     waiting: Vec<Consumer>,
 }
 
-impl Arrivals {
-    /// A track that is there, unless it has been added before.
+impl NewTracks {
+    /// Adds a track, unless it has been added before.
     pub(super) fn add(&self, track: &Track, start: Start) {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
         list.known.retain(|known| !known.is_ended());
@@ -54,7 +57,7 @@ pub(super) enum Offer {
 #[derive(Debug)]
 pub(super) struct Feed {
     consumer: Consumer,
-    /// What has been read of it and not been handled.
+    /// An event that has been read and not handled.
     ready: Option<Event>,
     pub(super) offer: Offer,
     /// What the track was at its last fragment, and in which epoch.
@@ -75,7 +78,7 @@ impl Feed {
         self.known.as_ref().map(|(source, _)| source)
     }
 
-    /// Looks at the next fragment. Says why what the track was until now is over, where it is: `next_id` tells the new one.
+    /// Looks at the next fragment. Where the track changes with it, the track gets the id `next_id`, and why it has changed is returned.
     pub(super) fn look(&mut self, fragment: &Fragment, next_id: &mut u32) -> Option<TrackEnd> {
         let (info, epoch) = (fragment.info(), fragment.place().epoch);
         let ended = match &self.known {
@@ -112,11 +115,11 @@ fn is_same(a: &Arc<Info>, b: &Arc<Info>) -> bool {
 #[derive(Debug)]
 pub(super) struct Feeds {
     list: Vec<Feed>,
-    /// Of a transcoder for a broadcast.
-    arrivals: Option<Arc<Arrivals>>,
+    /// Where tracks are added, for a transcoder of scope broadcast.
+    new_tracks: Option<Arc<NewTracks>>,
 }
 
-/// What a transcoder's tracks have for it.
+/// What a transcoder reads from its tracks.
 #[derive(Debug)]
 pub(super) enum Item {
     /// The next event of the feed with this index.
@@ -128,12 +131,12 @@ pub(super) enum Item {
 impl Feeds {
     /// The one track.
     pub(super) fn one(consumer: Consumer) -> Self {
-        Self { list: vec![Feed::new(consumer)], arrivals: None }
+        Self { list: vec![Feed::new(consumer)], new_tracks: None }
     }
 
-    /// Tracks as they arrive.
-    pub(super) fn arriving(arrivals: Arc<Arrivals>) -> Self {
-        Self { list: Vec::new(), arrivals: Some(arrivals) }
+    /// The tracks of a broadcast, added as they appear.
+    pub(super) fn of_broadcast(new_tracks: Arc<NewTracks>) -> Self {
+        Self { list: Vec::new(), new_tracks: Some(new_tracks) }
     }
 
     pub(super) fn all(&self) -> &[Feed] {
@@ -149,10 +152,10 @@ impl Feeds {
         self.list.iter().map(|feed| feed.consumer.behind() + u64::from(feed.ready.is_some())).sum()
     }
 
-    /// Waits for the next item: of several tracks, what arrived first. Losing the future loses nothing.
+    /// Waits for the next item: of several tracks, the one that arrived first. Dropping the future loses no item.
     pub(super) async fn next(&mut self) -> Item {
         loop {
-            self.take_arrivals();
+            self.add_new_tracks();
             if let Some(item) = self.ready() {
                 return item;
             }
@@ -160,9 +163,9 @@ impl Feeds {
         }
     }
 
-    fn take_arrivals(&mut self) {
-        if let Some(arrivals) = &self.arrivals {
-            self.list.extend(arrivals.take().into_iter().map(Feed::new));
+    fn add_new_tracks(&mut self) {
+        if let Some(new_tracks) = &self.new_tracks {
+            self.list.extend(new_tracks.take().into_iter().map(Feed::new));
         }
     }
 
@@ -173,7 +176,7 @@ impl Feeds {
             if !feed.look_ahead() {
                 continue;
             }
-            // What is not a fragment is handled at once.
+            // An item that is no fragment is handled at once.
             let arrived = match &feed.ready {
                 Some(Event::Fragment(fragment)) => fragment.arrived(),
                 _ => std::time::Duration::ZERO,
@@ -189,12 +192,12 @@ impl Feeds {
         })
     }
 
-    /// Waits until a track has something, or there is a track more.
+    /// Waits until a track has an item, or a track is added.
     async fn wait(&mut self) {
-        let arrivals = self.arrivals.clone();
+        let new_tracks = self.new_tracks.clone();
         let arrived = async {
-            match arrivals {
-                Some(arrivals) => arrivals.arrived.notified().await,
+            match new_tracks {
+                Some(new_tracks) => new_tracks.arrived.notified().await,
                 None => std::future::pending().await,
             }
         };

@@ -1,4 +1,4 @@
-//! What factories keep for a broadcast, over all their transcoders there.
+//! The values that factories save for a broadcast, shared by all their transcoders of it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -48,10 +48,10 @@ pub(super) fn start(parts: Parts<'_>) -> Result<AudioEncoder, EncodeError> {
     let (queue, fragments) = mpsc::channel(QUEUE);
     let (running_sender, running) = watch::channel(true);
     let failure = Arc::new(Mutex::new(None));
-    let wanted = Arc::new(Mutex::new(settings));
+    let requested = Arc::new(Mutex::new(settings));
     let rung = Rung {
         settings,
-        wanted: wanted.clone(),
+        requested: requested.clone(),
         output,
         counters,
         effort,
@@ -72,13 +72,13 @@ pub(super) fn start(parts: Parts<'_>) -> Result<AudioEncoder, EncodeError> {
         })
         .map_err(|error| EncodeError::Overloaded(format!("no thread for the encoder: {error}")))?;
     let queue = Mutex::new(Some(queue));
-    Ok(AudioEncoder(Arc::new(Handle { name, track, wanted, queue, failure, running })))
+    Ok(AudioEncoder(Arc::new(Handle { name, track, requested, queue, failure, running })))
 }
 
 struct Rung {
     settings: AudioSettings,
-    /// What the transcoder asks for.
-    wanted: Arc<Mutex<AudioSettings>>,
+    /// The settings that the transcoder requested.
+    requested: Arc<Mutex<AudioSettings>>,
     output: Output,
     counters: Arc<Counters>,
     effort: Effort,
@@ -160,7 +160,7 @@ impl Rung {
             return Ok(());
         };
         if fragment.starts_group() {
-            self.settings = *self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+            self.settings = *self.requested.lock().unwrap_or_else(PoisonError::into_inner);
         }
         if let Some(run) = &mut self.run {
             run.encoder.set_bitrate(self.settings.bitrate)?;

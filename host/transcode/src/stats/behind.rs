@@ -1,4 +1,4 @@
-//! How a transcoder itself stands: how far it is behind its source, and whether it is called at all.
+//! How far a transcoder is behind its source, and whether its breaker is open.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};

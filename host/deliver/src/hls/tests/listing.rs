@@ -34,8 +34,8 @@ fn source() -> Vec<Rung> {
     vec![rung("audio", None, audio_info(), 64_000), rung("video", None, video_info(SCALE, "v"), 800_000)]
 }
 
-/// The lines of a master that name renditions of sound, without what all of them say.
-fn sounds(rungs: &[Rung]) -> Vec<String> {
+/// The lines of a master that name audio renditions, without what all of them say.
+fn audio_lines(rungs: &[Rung]) -> Vec<String> {
     let text = master::text(rungs, "", true);
     let lines = text.lines().filter_map(|line| line.strip_prefix("#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio"));
     lines.map(|line| line.replace(",CHANNELS=\"2\"", "")).collect()
@@ -47,7 +47,7 @@ fn variants(rungs: &[Rung]) -> Vec<String> {
 }
 
 #[test]
-fn sound_made_beside_the_source_is_told_by_its_role_and_language() {
+fn audio_beside_the_source_has_its_role_and_language() {
     let mut rungs = source();
     let german = Listing { language: Some("de".into()), ..with_role(Role::Dub) };
     rungs.push(made("described", audio_info(), with_role(Role::Description)));
@@ -61,11 +61,11 @@ fn sound_made_beside_the_source_is_told_by_its_role_and_language() {
         r#"",NAME="simple",DEFAULT=NO,AUTOSELECT=YES,LANGUAGE="en",CHARACTERISTICS="public.easy-to-read",URI="simple/playlist.m3u8""#,
         r#"",NAME="talk",DEFAULT=NO,AUTOSELECT=NO,URI="talk/playlist.m3u8""#,
     ];
-    assert_eq!(sounds(&rungs), expected);
+    assert_eq!(audio_lines(&rungs), expected);
     assert_eq!(variants(&rungs), ["video/playlist.m3u8"]);
-    // A rung with sound of its own offers the same beside it.
+    // A rung with audio of its own offers the same beside it.
     rungs.push(rung("180p", Some("180p"), video_info(SCALE, "s"), 300_000));
-    rungs.push(rung("180p-sound", Some("180p"), audio_info(), 32_000));
+    rungs.push(rung("180p-audio", Some("180p"), audio_info(), 32_000));
     let names = |group: &str| -> Vec<_> {
         let text = master::text(&rungs, "", true);
         let of_group = text.lines().filter(|line| attribute(line, "GROUP-ID").as_deref() == Some(group));
@@ -76,15 +76,18 @@ fn sound_made_beside_the_source_is_told_by_its_role_and_language() {
 }
 
 #[test]
-fn the_main_sound_is_the_default() {
+fn audio_with_the_main_role_is_the_default() {
     let mut rungs = source();
     rungs.push(made("main", audio_info(), with_role(Role::Main)));
-    let lines = sounds(&rungs);
+    let lines = audio_lines(&rungs);
     assert!(lines[0].contains(r#"NAME="audio",DEFAULT=NO,AUTOSELECT=YES"#), "{lines:?}");
     assert!(lines[1].contains(r#"NAME="main",DEFAULT=YES,AUTOSELECT=YES"#), "{lines:?}");
     let alone =
         [made("talk", audio_info(), with_role(Role::Commentary)), rung("video", None, video_info(SCALE, "v"), 800_000)];
-    assert!(sounds(&alone)[0].contains(r#"DEFAULT=YES,AUTOSELECT=YES"#), "a default is automatic, whatever its role");
+    assert!(
+        audio_lines(&alone)[0].contains(r#"DEFAULT=YES,AUTOSELECT=YES"#),
+        "a default is automatic, whatever its role"
+    );
 }
 
 #[test]
@@ -96,7 +99,7 @@ fn what_replaces_a_track_is_listed_where_that_was() {
     rungs.push(made("french", audio_info(), french));
     assert_eq!(variants(&rungs), ["clean/playlist.m3u8", "1080p/playlist.m3u8"], "the source's place is the first");
     let expected = [r#"",NAME="audio",DEFAULT=YES,AUTOSELECT=YES,LANGUAGE="fr",URI="french/playlist.m3u8""#];
-    assert_eq!(sounds(&rungs), expected);
+    assert_eq!(audio_lines(&rungs), expected);
     let view = master::view(&rungs, "video").unwrap();
     assert_eq!(variants(&view), ["clean/playlist.m3u8"]);
 }
@@ -106,11 +109,11 @@ fn an_unlisted_track_is_in_no_playlist_but_its_own() {
     let mut rungs = source();
     let hidden = || Listing { listed: false, ..Listing::default() };
     rungs.push(made("secret", video_info(SCALE, "s"), hidden()));
-    rungs.push(made("secret-sound", audio_info(), hidden()));
+    rungs.push(made("secret-audio", audio_info(), hidden()));
     assert!(!master::text(&rungs, "", true).contains("secret"));
     let view = master::view(&rungs, "secret").unwrap();
     assert_eq!(variants(&view), ["secret/playlist.m3u8"]);
-    assert_eq!(sounds(&view).len(), 1);
+    assert_eq!(audio_lines(&view).len(), 1);
 }
 
 fn site() -> Site {

@@ -18,8 +18,10 @@ pub(super) struct Habits {
     pub(super) delay: usize,
     /// Which pictures it fails at, counted over all backends from 0.
     pub(super) fails_at: Option<fn(u32) -> bool>,
-    /// From the second backend on, headers are others.
-    pub(super) fickle: bool,
+    /// Which backends have other headers, counted from 0.
+    pub(super) fickle: Option<fn(u32) -> bool>,
+    /// Which settings it is not opened with.
+    pub(super) refuses: Option<fn(&VideoSettings) -> bool>,
     /// Every picture waits for a permit.
     pub(super) gate: Option<Arc<Gate>>,
 }
@@ -29,7 +31,11 @@ impl Habits {
         let (opened, pictures) = (AtomicU32::new(0), Arc::new(AtomicU32::new(0)));
         Arc::new(move |settings| {
             let mut settings: VideoSettings = settings.clone();
-            if self.fickle && opened.fetch_add(1, Ordering::Relaxed) > 0 {
+            if self.refuses.is_some_and(|refuses| refuses(&settings)) {
+                return Err(EncodeError::Backend { backend: "odd", reason: "not with these settings".into() });
+            }
+            let number = opened.fetch_add(1, Ordering::Relaxed);
+            if self.fickle.is_some_and(|fickle| fickle(number)) {
                 settings.colour = Some(Colour { primaries: 9, transfer: 9, matrix: 9, full_range: false });
             }
             let inner = open_video_encoder(&settings)?;

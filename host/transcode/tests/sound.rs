@@ -7,14 +7,17 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use millrace_cmaf::CodecConfig;
 use millrace_cmaf::write::InitSettings;
 use millrace_cmaf::{Chunk, Item, Limits, Reader};
-use millrace_codec::audio::open_audio_decoder;
-use millrace_media::track::{Format, Info, Producer, Start, Track};
+use millrace_codec::audio::{AudioCodec, AudioSettings, open_audio_decoder};
+use millrace_media::track::{Format, Info, Kind, Producer, Start, Track};
 use millrace_media::{Broadcast, BroadcastName, Bus, Fragment, Media, Payload, Publisher, Time, Timescale, TrackName};
+use millrace_transcode::factory::{Context, Decision, Factory, Fault, Scope, SourceTrack, Taken, Transcoder};
 use millrace_transcode::native::NativeLadder;
+use millrace_transcode::sound::AudioEncoder;
 use millrace_transcode::{Rendition, Runner, Sound};
 use source::{Source, bus, ladder, read, until};
 
@@ -326,4 +329,63 @@ async fn sound_that_comes_much_faster_than_it_is_heard_is_dropped_counted_and_no
     let rung = source.rung().await;
     let seconds: f64 = rung.iter().map(|fragment| fragment.duration.as_secs_f64()).sum();
     assert!((18.5..19.5).contains(&seconds), "{seconds}");
+}
+
+/// Encodes audio as `90p-audio`, and asks for half of the bitrate at the eleventh fragment.
+struct Halving;
+
+struct HalvingAudio {
+    context: Context,
+    encoder: Option<AudioEncoder>,
+    seen: u32,
+}
+
+#[async_trait]
+impl Factory for Halving {
+    fn name(&self) -> &str {
+        "halving"
+    }
+    fn scope(&self) -> Scope {
+        Scope::Track
+    }
+    fn kinds(&self) -> &[Kind] {
+        &[Kind::Audio]
+    }
+    async fn start(&self, context: Context) -> Result<Box<dyn Transcoder>, Fault> {
+        Ok(Box::new(HalvingAudio { context, encoder: None, seen: 0 }))
+    }
+}
+
+#[async_trait]
+impl Transcoder for HalvingAudio {
+    async fn track(&mut self, source: &SourceTrack) -> Result<Decision, Fault> {
+        let settings = AudioSettings { codec: AudioCodec::Opus, bitrate: 96_000 };
+        self.encoder = Some(self.context.encoders.open_audio("90p-audio", source, settings)?);
+        Ok(Decision::Accept)
+    }
+    async fn fragment(&mut self, _: u32, fragment: &Fragment) -> Result<Taken, Fault> {
+        let encoder = self.encoder.as_ref().expect("the track was accepted");
+        self.seen += 1;
+        if self.seen == 11 {
+            encoder.reconfigure(AudioSettings { bitrate: 48_000, ..encoder.settings() })?;
+        }
+        encoder.submit(fragment).await?;
+        Ok(Taken::Whole)
+    }
+}
+
+#[tokio::test]
+async fn audio_keeps_its_header_when_its_bitrate_changes_before_a_jump() {
+    let bus = bus();
+    let runner = Runner::start(&bus, vec![Arc::new(Halving)], vec![]);
+    let (info, chunks) = clicks("aac", 48_000, 2, 8);
+    let mut source = Publishing::new(&bus, info, &chunks);
+    source.write(&chunks[..10]);
+    assert_eq!(track(&source.broadcast(), "90p-audio").await.info().unwrap().bitrate, Some(96_000));
+    let written = source.write(chunks[10..30].iter().chain(&chunks[60..]));
+    let rung = source.rung().await;
+    assert_jumps(&rung, 1);
+    assert!(rung.last().unwrap().presentation_time > written[written.len() - 2].presentation_time);
+    assert!(rung.iter().all(|fragment| fragment.info() == rung[0].info()));
+    drop(runner);
 }

@@ -71,10 +71,7 @@ impl Instance {
     pub(crate) async fn new(plugin: &Arc<Loaded>, context: Option<Context>) -> Result<Self, Fault> {
         let shared = &plugin.engine;
         let place = shared.place().ok_or_else(|| {
-            Fault::NoRoom(format!(
-                "there is no room for another instance: the limit is {}",
-                shared.settings.max_instances
-            ))
+            Fault::NoRoom(format!("the limit of {} instances is reached", shared.settings.max_instances))
         })?;
         let ticking = shared.ticker.tick();
         let limits = plugin.limits;

@@ -145,7 +145,7 @@ impl Transcoder for NativeTranscoder {
     async fn track(&mut self, source: &SourceTrack) -> Result<Decision, Fault> {
         if let Some(outputs) = &self.outputs {
             let output = outputs.open("copy", Some(source.track.name())).map_err(returned)?;
-            output.describe_like(source);
+            output.describe_like(source).map_err(returned)?;
             self.output = Some(output);
         }
         Ok(Decision::Accept)

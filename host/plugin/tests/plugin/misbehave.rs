@@ -205,7 +205,7 @@ async fn more_instances_than_there_is_room_for() {
     source.write(1);
     until("one of them has no room", || first.faults().len() + second.faults().len() == 1).await;
     let refused = [first.faults(), second.faults()].concat();
-    assert_eq!(refused, [Fault::NoRoom("there is no room for another instance: the limit is 1".into())]);
+    assert_eq!(refused, [Fault::NoRoom("the limit of 1 instances is reached".into())]);
     runner.shutdown().await;
 }
 

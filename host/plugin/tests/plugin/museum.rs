@@ -12,7 +12,7 @@ use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
 use wasmtime::component::{Component, Linker, LinkerInstance, Resource, ResourceAny, ResourceType, Val};
 use wasmtime::{AsContextMut, Config, Engine, Store, StoreContextMut};
 
-use crate::host::{Observed, engine, stats, until};
+use crate::host::{Observed, cached, stats, until};
 use crate::source::{Source, bus};
 
 fn museum() -> PathBuf {
@@ -34,7 +34,7 @@ fn exhibits() -> BTreeMap<String, Vec<u8>> {
 
 /// A large one takes its time to compile: the cache of the tests keeps it.
 async fn works(name: &str, component: Vec<u8>) {
-    let plugins = crate::host::cached();
+    let plugins = cached();
     let settings = PluginSettings {
         settings: serde_json::json!({ "max_gop_seconds": 0.1 }),
         ..PluginSettings::new("gop-stats", name)

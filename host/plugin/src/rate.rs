@@ -74,11 +74,14 @@ impl OutputRate {
 
 /// The rates of what is at work: one for all instances that follow each other.
 #[derive(Debug, Default)]
-pub(crate) struct Rates(Mutex<Vec<(Weak<()>, Arc<Mutex<OutputRate>>)>>);
+pub(crate) struct Rates(Mutex<Vec<(Weak<()>, SharedRate)>>);
+
+/// One rate for several instances.
+pub(crate) type SharedRate = Arc<Mutex<OutputRate>>;
 
 impl Rates {
     /// The rate of what lives as long as `life`.
-    pub(crate) fn of(&self, life: &Weak<()>, new: impl FnOnce() -> OutputRate) -> Arc<Mutex<OutputRate>> {
+    pub(crate) fn of(&self, life: &Weak<()>, new: impl FnOnce() -> OutputRate) -> SharedRate {
         let mut rates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         rates.retain(|(life, _)| life.strong_count() > 0);
         if let Some((_, rate)) = rates.iter().find(|(known, _)| known.ptr_eq(life)) {

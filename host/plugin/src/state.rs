@@ -1,7 +1,7 @@
 //! What the host keeps for one instance.
 
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use crate::imports::{FragmentHandle, LogLines};
 use crate::limits::Growth;
 use crate::load::Loaded;
 use crate::metrics::Names;
-use crate::rate::OutputRate;
+use crate::rate::{OutputRate, SharedRate};
 use crate::wasi::Wasi;
 
 /// The data of one instance's store.
@@ -39,7 +39,7 @@ pub(crate) struct State {
     /// Bytes that the plugin's own handles to fragments keep in memory.
     pinned: u64,
     /// Shared by the instances that follow each other.
-    output: Arc<Mutex<OutputRate>>,
+    output: SharedRate,
     pub(crate) log: LogLines,
     /// Made when the instance first asks for it.
     wasi: Option<Box<Wasi>>,

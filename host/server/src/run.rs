@@ -112,6 +112,7 @@ pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result
 
 /// Ends every broadcast, and waits until what is derived from them has ended as well.
 async fn end(bus: &Bus, runner: &Runner, demo: Option<Demo>) {
+    runner.announce_shutdown();
     if let Some(demo) = demo {
         // It waits for a thread.
         let stopped = tokio::task::spawn_blocking(move || demo.stop()).await;

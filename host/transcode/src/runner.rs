@@ -11,6 +11,7 @@ mod states;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -46,6 +47,7 @@ struct Inner {
     ladders: Ladders,
     tasks: Mutex<HashMap<Key, Task>>,
     states: States,
+    stopping: Arc<AtomicBool>,
     decoders: Arc<Decoders>,
 }
 
@@ -106,6 +108,7 @@ impl Runner {
             ladders: Ladders::new(ladders),
             tasks: Mutex::default(),
             states: States::default(),
+            stopping: Arc::default(),
             decoders: Arc::new(Decoders::new(decoding)),
         });
         let observation = bus.observe(inner.clone());
@@ -182,9 +185,15 @@ impl Runner {
         }
     }
 
+    /// The server is to stop: transcoders whose source ends from now on are told that.
+    pub fn announce_shutdown(&self) {
+        self.inner.stopping.store(true, Ordering::Relaxed);
+    }
+
     /// Lets every transcoder stop in order, and waits for them; those whose source has ended work off what is left of it, as far as it
     /// can be decoded within a second. Nothing is started any more.
     pub async fn shutdown(&self) {
+        self.announce_shutdown();
         drop(lock(&self.observation).take());
         self.inner.decoders.stop_by(self.inner.bus.clock().now().monotonic + LAST_MOMENT);
         let tasks: Vec<_> = lock(&self.inner.tasks).drain().map(|(_, task)| task).collect();
@@ -323,6 +332,7 @@ impl Inner {
             counters: counters.clone(),
             clock,
             cancel: cancel.clone(),
+            stopping: self.stopping.clone(),
         };
         let ended = CancellationToken::new();
         let ends = ended.clone().drop_guard();

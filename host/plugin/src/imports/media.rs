@@ -299,7 +299,7 @@ mod tests {
     fn frame_rates_are_the_fractions_they_were() {
         for (rate, numerator, denominator) in [
             (30.0, 30, 1),
-            (29.97_003, 30_000, 1001),
+            (29.970_03, 30_000, 1001),
             (23.976_025, 24_000, 1001),
             (59.940_06, 60_000, 1001),
             (12.5, 12_500, 1000),

@@ -250,6 +250,9 @@ async fn a_plugin_is_told_what_a_track_is() {
     source.write(41);
     read(&source.broadcast(), "video-bitrate", 41).await;
     assert_eq!(stats(&runner, "bitrate").fragment_faults, 0);
+    // The source ends because the server does.
+    runner.announce_shutdown();
+    source.finish();
     runner.shutdown().await;
     logged("bitrate", "stopped: shutdown").await;
 }

@@ -40,6 +40,8 @@ pub(super) struct Transcoder {
     over_share: u64,
     /// Fragments of the source that wait for it now, where it is late.
     waiting: u64,
+    /// Starts that failed because `max_instances` of [plugin_host] are at work.
+    no_room: u64,
     /// Fragments it has written.
     output_fragments: u64,
     /// Bytes it has written.
@@ -123,6 +125,7 @@ impl Transcoder {
             skipped: stats.skipped,
             over_share: stats.over_share,
             waiting: stats.waiting,
+            no_room: stats.no_room,
             output_fragments: stats.output_fragments,
             output_bytes: stats.output_bytes,
             dropped: stats.dropped,

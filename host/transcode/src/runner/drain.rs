@@ -1,5 +1,6 @@
 //! One transcoder's task: it reads the track, or all of a broadcast, and keeps an instance of the transcoder at work.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use millrace_media::broadcast::State;
@@ -62,6 +63,8 @@ pub(super) struct Drain {
     pub(super) counters: Arc<Counters>,
     pub(super) clock: Arc<Clock>,
     pub(super) cancel: Cancel,
+    /// The server stops: what ends from now on ends because of that.
+    pub(super) stopping: Arc<AtomicBool>,
 }
 
 /// Whether there is an instance for the next fragment.
@@ -100,13 +103,13 @@ impl Drain {
                 biased;
                 why = cancel.cancelled() => break why,
                 item = self.feeds.next() => item,
-                () = ended(&self.broadcast), if self.feeds.all().is_empty() => break Stop::Ended,
+                () = ended(&self.broadcast), if self.feeds.all().is_empty() => break self.end(),
             };
             match item {
                 Item::Ended(feed) => {
                     self.track_ended(&mut work, &feed).await;
                     if self.track.is_some() {
-                        break Stop::Ended;
+                        break self.end();
                     }
                 }
                 Item::Event(index, Event::Gap { skipped, next }) => self.gap(&mut work, index, skipped, next).await,
@@ -117,6 +120,11 @@ impl Drain {
         self.stop(&mut work.instance, why).await;
         self.encoders.finish().await;
         self.outputs.end();
+    }
+
+    /// Why a transcoder stops whose source has ended.
+    fn end(&self) -> Stop {
+        if self.stopping.load(Ordering::Relaxed) { Stop::Shutdown } else { Stop::Ended }
     }
 
     async fn fragment(&mut self, work: &mut Work, index: usize, fragment: &Fragment) {
@@ -262,7 +270,14 @@ impl Drain {
             return;
         }
         let policy = self.factory.breaker().policy;
-        tracing::error!(factory = self.factory.name(), broadcast = %self.broadcast.name(), ?policy, "the breaker opens");
+        tracing::error!(
+            factory = self.factory.name(),
+            rendition = self.rendition.as_deref().map(|rendition| &*rendition.name),
+            broadcast = %self.broadcast.name(),
+            track = self.track.as_ref().map(|track| track.name().as_str()),
+            policy = policy.as_str(),
+            "the breaker opens: it is not called here any more"
+        );
         match policy {
             Policy::Bypass => {}
             Policy::Drop => self.outputs.end(),

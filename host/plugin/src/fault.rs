@@ -62,7 +62,8 @@ pub(crate) fn lost(function: &str, error: &wasmtime::Error, growth: &Growth) -> 
     if let Some(trace) = error.downcast_ref::<WasmBacktrace>() {
         // The function of the contract is named already.
         let names = trace.frames().iter().filter_map(|frame| frame.func_name()).filter(|name| !name.contains('#'));
-        let names: Vec<_> = names.take(MAX_FRAMES).collect();
+        let names: Vec<_> =
+            names.take(MAX_FRAMES).map(|name| format!("{:#}", rustc_demangle::demangle(name))).collect();
         if !names.is_empty() {
             text.push_str(&format!(" (in {})", names.join(" < ")));
         }

@@ -72,7 +72,8 @@ fn judge(status: ExitStatus, message: &str, limits: &CompileLimits) -> Option<Co
     let message = tidy(message.trim());
     let is = |signal: Signal| status.signal() == Some(signal.as_raw());
     // Where an allocation fails that cannot be answered with an error, the standard library says so and aborts.
-    let starved = is(Signal::ABORT) && message.contains("memory allocation of");
+    // The backtrace that follows may need memory as well.
+    let starved = (is(Signal::ABORT) || is(Signal::SEGV)) && message.contains("memory allocation of");
     Some(match status.code() {
         Some(0) => return None,
         Some(code) if code == i32::from(OUT_OF_MEMORY) => CompileError::Memory(limits.memory),

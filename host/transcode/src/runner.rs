@@ -193,7 +193,6 @@ impl Runner {
     /// Lets every transcoder stop in order, and waits for them; those whose source has ended work off what is left of it, as far as it
     /// can be decoded within a second. Nothing is started any more.
     pub async fn shutdown(&self) {
-        self.announce_shutdown();
         drop(lock(&self.observation).take());
         self.inner.decoders.stop_by(self.inner.bus.clock().now().monotonic + LAST_MOMENT);
         let tasks: Vec<_> = lock(&self.inner.tasks).drain().map(|(_, task)| task).collect();

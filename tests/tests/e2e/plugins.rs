@@ -79,7 +79,8 @@ fn the_example_plugins_with_runtimes_measure_a_stream() {
 }
 
 fn measure_a_stream(languages: &[&str]) {
-    let mut config = "ladder = []\n".to_owned();
+    // Nobody is waited for once the publisher has gone.
+    let mut config = "ladder = []\n[ingest]\nlinger = \"1s\"\n".to_owned();
     for language in languages {
         let component = shipped(&format!("examples/gop-stats-{language}"));
         config.push_str(&format!(

@@ -53,10 +53,10 @@ impl State {
         }
     }
 
-    fn stop(&mut self) {
+    fn stop(&mut self, now: Instant) {
         let ran = match self.since.take() {
             None => Duration::ZERO,
-            Some(Mark::Wall(since)) => since.elapsed(),
+            Some(Mark::Wall(since)) => now.saturating_duration_since(since),
             Some(Mark::Cpu(since)) => thread_time().saturating_sub(since),
         };
         self.used += ran;
@@ -83,11 +83,12 @@ impl CallClock {
         };
     }
 
-    /// The call has ended. Gives the processor time it has used.
-    pub(crate) fn end(&self) -> Duration {
+    /// The call has ended `now`. Gives the processor time it has used.
+    pub(crate) fn end(&self, now: Instant) -> Duration {
         let mut state = self.state();
-        state.stop();
-        let lasted = state.began.map_or(Duration::ZERO, |began| began.elapsed()).saturating_sub(state.waited);
+        state.stop(now);
+        let lasted = state.began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
+        let lasted = lasted.saturating_sub(state.waited);
         if lasted > TICK {
             state.watched = WATCHED;
             if !state.exact {
@@ -106,7 +107,7 @@ impl CallClock {
     /// The guest was interrupted by a tick. Stops, and gives what was used so far.
     pub(crate) fn tick(&self) -> Duration {
         let mut state = self.state();
-        state.stop();
+        state.stop(Instant::now());
         state.look_closely();
         state.used
     }
@@ -119,7 +120,7 @@ impl CallClock {
         {
             return state.used;
         }
-        state.stop();
+        state.stop(Instant::now());
         state.look_closely();
         state.start();
         state.used
@@ -128,7 +129,7 @@ impl CallClock {
     /// A host function begins to wait. Gives how long it may, of `most` in the whole call.
     pub(crate) fn wait(&self, most: Duration) -> Duration {
         let mut state = self.state();
-        state.stop();
+        state.stop(Instant::now());
         most.saturating_sub(state.waited)
     }
 
@@ -165,7 +166,7 @@ mod tests {
         clock.waited(start.elapsed());
         assert!(clock.wait(most) < most);
         clock.waited(Duration::ZERO);
-        assert!(clock.end() <= TICK);
+        assert!(clock.end(Instant::now()) <= TICK);
     }
 
     #[test]
@@ -199,7 +200,7 @@ mod tests {
             clock.begin(false);
             let start = thread_time();
             spin(|| thread_time() - start >= 3 * TICK);
-            clock.end()
+            clock.end(Instant::now())
         };
         assert!(call() <= TICK);
         let used = call();

@@ -226,8 +226,9 @@ impl Instance {
 fn settle<T>(store: &mut Store<State>, outcome: wasmtime::Result<T>) -> wasmtime::Result<T> {
     let state = store.data_mut();
     state.pass_output_on(outcome.is_err());
-    let used = state.clock.end();
-    state.plugin.share.charge(used, Instant::now());
+    let now = Instant::now();
+    let used = state.clock.end(now);
+    state.plugin.share.charge(used, now);
     let most = state.plugin.limits.call_time;
     if used > most { outcome.and(Err(OutOfTime(most).into())) } else { outcome }
 }

@@ -64,7 +64,7 @@ impl PluginTranscoder {
 
     /// Whether the fragment is to be skipped: the plugin uses more than its share, or did and no group has begun since.
     fn is_skipped(&mut self, track: u32, fragment: &Fragment) -> bool {
-        let skipping = self.skipped.contains_key(&track) && !fragment.starts_group();
+        let skipping = !self.skipped.is_empty() && self.skipped.contains_key(&track) && !fragment.starts_group();
         let skip = skipping || self.plugin.share.is_over(Instant::now());
         if skip {
             *self.skipped.entry(track).or_default() += 1;
@@ -85,7 +85,9 @@ impl Transcoder for PluginTranscoder {
             return Ok(Taken::Skipped);
         }
         let mut told = Ok(());
-        if let Some(skipped) = self.skipped.remove(&track) {
+        if !self.skipped.is_empty()
+            && let Some(skipped) = self.skipped.remove(&track)
+        {
             let gap = Gap { track, skipped, next: fragment.place().group, cause: Cause::Behind };
             told = call!(self, instance => instance.gap(gap, LIMIT));
             if matches!(told, Err(Fault::Lost(_))) {

@@ -97,3 +97,24 @@ pub(crate) fn in_words(error: &Error) -> String {
         Error::Closed => "closed".into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Limits;
+
+    #[test]
+    fn a_borrow_that_was_not_dropped_names_the_function_to_call() {
+        let growth = Growth::new(&Limits::default());
+        let text = |function: &str| {
+            let error = wasmtime::Error::msg("borrow handles still remain at the end of the call");
+            lost(function, &error, &growth).to_string()
+        };
+        for (function, lent) in
+            [("describe", "description"), ("start", "context"), ("on-fragment", "fragment"), ("on-gap", "loss")]
+        {
+            let text = text(function);
+            assert!(text.contains(&format!("`millrace_plugin_media_{lent}_drop_borrow`")), "{text}");
+        }
+    }
+}

@@ -347,3 +347,45 @@ async fn values_that_the_contracts_types_do_not_have() {
     let settings = PluginSettings { limits: patient(), ..misbehave("raw-flags") };
     assert_eq!(beside_a_healthy_one(settings, 1000, |_, given| given == FRAGMENTS as u64).await, []);
 }
+
+/// Threads, open files and resident memory of this process.
+fn taken() -> (usize, usize, u64) {
+    let count = |folder: &str| std::fs::read_dir(folder).unwrap().count();
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let kilobytes = resident.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap();
+    (count("/proc/self/task"), count("/proc/self/fd"), kilobytes << 10)
+}
+
+#[tokio::test]
+async fn threads_handles_and_memory_come_back() {
+    let settings = EngineSettings { max_instances: 4, threads: 1, ..EngineSettings::new(compiler()) };
+    let plugins = Plugins::new(settings).unwrap();
+    let ways = ["keep", "allocate", "trap-every-third", "unrolled"];
+    let mut loaded: Vec<Arc<dyn Factory>> = Vec::new();
+    for way in ways {
+        loaded.push(load(&plugins, PluginSettings { limits: impatient(), ..misbehave(way) }).await.unwrap());
+    }
+    let mut after = Vec::new();
+    for _ in 0..4 {
+        let bus = bus();
+        let runner = Runner::start(&bus, loaded.clone(), vec![]);
+        let mut source = Source::of_size(&bus, 100_000);
+        source.write(FRAGMENTS);
+        for way in ways {
+            until(&format!("{way} has failed"), || stats(&runner, way).fragment_faults >= 3).await;
+            // There is room for all of them each time: none has kept its place in the pool.
+            assert_eq!(stats(&runner, way).no_room, 0, "{way}");
+        }
+        source.finish();
+        runner.shutdown().await;
+        drop((runner, bus));
+        after.push(taken());
+    }
+    // What was dropped last may still be ending.
+    let (threads, files, memory) = after[1];
+    until("threads come back", || taken().0 <= threads).await;
+    until("files come back", || taken().1 <= files).await;
+    assert!(taken().2 < memory + (16 << 20), "{after:?}");
+    assert!(plugins.alarms().is_empty());
+}

@@ -19,7 +19,7 @@ pub use codec::{EncoderHandle, SettingsHandle, StatisticsHandle};
 pub use fragment::FragmentHandle;
 pub(crate) use log::LogLines;
 pub use media::{ContextHandle, DescriptionHandle, LossHandle, RenditionHandle, TrackHandle};
-pub(crate) use media::{Described, cause};
+pub(crate) use media::{Described, HOOK};
 pub use output::OutputHandle;
 pub use state::SlotHandle;
 

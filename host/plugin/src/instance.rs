@@ -37,7 +37,7 @@ pub(crate) struct Instance {
     _place: OwnedSemaphorePermit,
 }
 
-/// Calls an export of `transcoder` and turns what comes of it into a result of the runner's terms.
+/// Calls an export of `transcoder`. Its error, or its loss, becomes a fault.
 macro_rules! call {
     ($self:ident, $function:literal, $method:ident($($argument:expr),*)) => {{
         $self.begin($function != FRAGMENT);
@@ -148,8 +148,8 @@ impl Instance {
     /// Tells the plugin of a track.
     pub(crate) async fn track(&mut self, track: &SourceTrack) -> Result<Decision, Fault> {
         let state = self.store.data_mut();
-        state.add_source(track);
         let handle = state.push(TrackHandle(track.clone())).map_err(|error| returned("on-track", &error))?;
+        state.add_source(track);
         let decision = call!(self, "on-track", call_on_track(handle));
         match decision {
             Ok(media::Decision::Accept) => Ok(Decision::Accept),
@@ -173,9 +173,9 @@ impl Instance {
         done
     }
 
-    /// Tells the plugin of a gap, and why it is there.
-    pub(crate) async fn gap(&mut self, gap: Gap, cause: &'static str) -> Result<(), Fault> {
-        let loss = self.lend("on-gap", LossHandle(gap, cause))?;
+    /// Tells the plugin of a gap.
+    pub(crate) async fn gap(&mut self, gap: Gap) -> Result<(), Fault> {
+        let loss = self.lend("on-gap", LossHandle(gap))?;
         let done = call!(self, "on-gap", call_on_gap(Resource::new_borrow(loss.rep())));
         self.take_back(loss);
         done

@@ -12,12 +12,8 @@ use millrace_transcode::factory::{
 };
 use tokio::task::JoinError;
 
-use crate::imports::cause;
 use crate::instance::Instance;
 use crate::load::Loaded;
-
-/// The cause of a gap where the plugin used more than its share, in the contract's words.
-const LIMIT: &str = "limit";
 
 /// One instance at work.
 pub(crate) struct PluginTranscoder {
@@ -88,8 +84,8 @@ impl Transcoder for PluginTranscoder {
         if !self.skipped.is_empty()
             && let Some(skipped) = self.skipped.remove(&track)
         {
-            let gap = Gap { track, skipped, next: fragment.place().group, cause: Cause::Behind };
-            told = call!(self, instance => instance.gap(gap, LIMIT));
+            let gap = Gap { track, skipped, next: fragment.place().group, cause: Cause::Limit };
+            told = call!(self, instance => instance.gap(gap));
             if matches!(told, Err(Fault::Lost(_))) {
                 return told.map(|()| Taken::Whole);
             }
@@ -103,7 +99,7 @@ impl Transcoder for PluginTranscoder {
         // One that follows what was skipped is told as one.
         let skipped = self.skipped.remove(&gap.track).unwrap_or_default();
         let gap = Gap { skipped: gap.skipped.saturating_add(skipped), ..gap };
-        call!(self, instance => instance.gap(gap, cause(gap.cause)))
+        call!(self, instance => instance.gap(gap))
     }
 
     async fn track_end(&mut self, track: u32, why: TrackEnd) -> Result<(), Fault> {

@@ -115,6 +115,18 @@ pub enum Taken {
 pub enum Cause {
     /// The transcoder was too slow.
     Behind,
+    /// The factory's transcoders used more than their share of the processor.
+    Limit,
+}
+
+impl Cause {
+    /// The word for it in the plugin contract.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Behind => "behind",
+            Self::Limit => "limit",
+        }
+    }
 }
 
 /// Fragments that are missing. The next one starts a group.

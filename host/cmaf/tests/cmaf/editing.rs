@@ -11,22 +11,8 @@ use millrace_hostile::{Numbers, most_held, mutate, seeds};
 use millrace_media::fragment::Marks;
 use millrace_media::{Media, Time, Timescale};
 
-use crate::ffmpeg::{decoded, picture, probe, read, seen, served, streams};
+use crate::ffmpeg::{decoded, picture, probe, read, seen, served, tracks};
 use crate::handmade::{boxed, full};
-
-/// Every track of every stream, with its fragments on a timeline that begins ten seconds in.
-fn tracks() -> Vec<(&'static str, TrackHeader, Vec<Media>)> {
-    let mut found = Vec::new();
-    for stream in streams() {
-        let (header, chunks) = read(&stream.bytes).unwrap();
-        for track in header.known() {
-            let of_track = chunks.iter().filter(|chunk| chunk.track_id() == track.track_id);
-            let media = of_track.map(|chunk| chunk.place(Time::from_secs(10, track.info.timescale)).unwrap()).collect();
-            found.push((stream.name, track.clone(), media));
-        }
-    }
-    found
-}
 
 /// Video with a fragment a GOP and B-frames, on a timeline that begins ten seconds in.
 fn groups() -> (TrackHeader, Vec<Media>) {

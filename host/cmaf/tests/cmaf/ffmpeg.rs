@@ -6,9 +6,9 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
-use millrace_cmaf::{Chunk, Header, Item, Limits, ReadError, Reader};
-use millrace_media::Media;
+use millrace_cmaf::{Chunk, Header, Item, Limits, ReadError, Reader, TrackHeader};
 use millrace_media::fragment::TimedSample;
+use millrace_media::{Media, Time};
 
 /// A directory that is gone when this is dropped.
 pub(crate) struct Scratch(PathBuf);
@@ -215,4 +215,18 @@ pub(crate) fn decoded(bytes: &[u8], kind: char) -> Vec<String> {
     let text = String::from_utf8(run("ffmpeg", scratch.path(), &args)).unwrap();
     let hashes = text.lines().filter(|line| !line.starts_with('#'));
     hashes.map(|line| line.rsplit(',').next().unwrap().trim().to_owned()).collect()
+}
+
+/// Every track of every stream, with its fragments on a timeline that begins ten seconds in.
+pub(crate) fn tracks() -> Vec<(&'static str, TrackHeader, Vec<Media>)> {
+    let mut found = Vec::new();
+    for stream in streams() {
+        let (header, chunks) = read(&stream.bytes).unwrap();
+        for track in header.known() {
+            let of_track = chunks.iter().filter(|chunk| chunk.track_id() == track.track_id);
+            let media = of_track.map(|chunk| chunk.place(Time::from_secs(10, track.info.timescale)).unwrap()).collect();
+            found.push((stream.name, track.clone(), media));
+        }
+    }
+    found
 }

@@ -2,24 +2,11 @@
 
 use bytes::Bytes;
 use millrace_cmaf::write::{Event, emsg};
-use millrace_cmaf::{TrackHeader, split, with_event};
+use millrace_cmaf::{split, with_event};
 use millrace_media::track::Kind;
 use millrace_media::{Media, Time};
 
-use crate::ffmpeg::{probe, read, seen, served, stream, streams};
-
-fn tracks() -> Vec<(&'static str, TrackHeader, Vec<Media>)> {
-    let mut found = Vec::new();
-    for stream in streams() {
-        let (header, chunks) = read(&stream.bytes).unwrap();
-        for track in header.known() {
-            let of_track = chunks.iter().filter(|chunk| chunk.track_id() == track.track_id);
-            let media = of_track.map(|chunk| chunk.place(Time::from_secs(10, track.info.timescale)).unwrap()).collect();
-            found.push((stream.name, track.clone(), media));
-        }
-    }
-    found
-}
+use crate::ffmpeg::{probe, read, seen, served, stream, tracks};
 
 #[test]
 fn pieces_say_the_same_as_the_whole() {

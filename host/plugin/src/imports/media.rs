@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use millrace_media::track::{Format, Kind};
 use millrace_transcode::Rendition;
-use millrace_transcode::factory::{Cause, Gap, Reason, Scope, SourceTrack};
+use millrace_transcode::factory::{Gap, Reason, Scope, SourceTrack};
 use wasmtime::component::Resource;
 
 use super::Outcome;
@@ -47,14 +47,7 @@ pub struct TrackHandle(pub(crate) SourceTrack);
 
 /// Fragments that are missing.
 #[derive(Debug)]
-pub struct LossHandle(pub(crate) Gap, pub(crate) &'static str);
-
-/// Why a gap is there, in the contract's words.
-pub(crate) const fn cause(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Behind => "behind",
-    }
-}
+pub struct LossHandle(pub(crate) Gap);
 
 fn check_hook(hook: &str) -> Result<(), Error> {
     if hook == HOOK {
@@ -263,7 +256,7 @@ impl HostLoss for State {
     }
 
     fn cause(&mut self, loss: Resource<LossHandle>) -> wasmtime::Result<String> {
-        Ok(self.table.get(&loss)?.1.to_owned())
+        Ok(self.table.get(&loss)?.0.cause.as_str().to_owned())
     }
 
     fn drop(&mut self, loss: Resource<LossHandle>) -> wasmtime::Result<()> {

@@ -105,6 +105,7 @@ fn settings(plugin: &Plugin) -> PluginSettings {
     let patterns = plugin.broadcasts.clone();
     PluginSettings {
         settings: plugin.settings.clone(),
+        grants: plugin.grants.clone(),
         broadcasts: Arc::new(move |broadcast| patterns.iter().any(|pattern| pattern.matches(broadcast))),
         limits: limits(&plugin.limits),
         breaker: Breaker {
@@ -135,6 +136,7 @@ fn limits(limits: &PluginLimits) -> Limits {
         fragment: limits.fragment.get(),
         series: limits.series,
         log: limits.log as u64,
+        http_time: limits.http_time,
     }
 }
 

@@ -9,6 +9,7 @@
 
 #![deny(unsafe_code)]
 
+mod access;
 mod bindings;
 mod clock;
 mod compile;
@@ -16,16 +17,19 @@ mod engine;
 mod factory;
 mod fault;
 mod grants;
+mod hook;
 mod http;
 mod imports;
 mod instance;
 mod limits;
 mod load;
 mod metrics;
+mod plugin;
 mod rate;
 mod settings;
 mod share;
 mod state;
+mod states;
 mod store;
 mod text;
 mod threads;
@@ -38,10 +42,12 @@ pub use compile::{
     WorldLimits,
 };
 pub use engine::{EngineError, EngineSettings, Plugins};
-pub use factory::{Descriptor, PluginFactory};
+pub use factory::PluginFactory;
 pub use grants::{Denial, Grant, Grants, HostPattern, HostPatternError};
+pub use hook::{Hook, Hooks};
 pub use http::TrustError;
 pub use load::{LoadError, LoadFault};
 pub use metrics::RaisedAlarm;
+pub use plugin::Plugin;
 pub use settings::{BroadcastFilter, Limits, PluginSettings};
 pub use store::{MAX_STORE, StoreError};

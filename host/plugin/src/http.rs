@@ -28,6 +28,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Semaphore;
 use url::Url;
 
+use crate::threads::give_way;
 pub(crate) use client::{Exchange, PluginHttp};
 use resolve::{Lookup, PrivateAddress};
 pub use tls::TrustError;
@@ -127,6 +128,7 @@ impl Http {
             .max_blocking_threads(RESOLVING)
             .thread_keep_alive(Duration::from_secs(10))
             .thread_name("plugin-http")
+            .on_thread_start(give_way)
             .enable_all()
             .build()?;
         Ok(Self { runtime: Some(runtime), tls, lookup, room: Arc::new(Semaphore::new(MAX_OF_SERVER)) })
@@ -151,4 +153,9 @@ impl Drop for Http {
 /// The scheme, host and port of a URL, as operators grant them.
 fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
+}
+
+/// As [`origin`], of what may be no URL: then it is empty.
+pub(crate) fn origin_of(text: &str) -> String {
+    Url::parse(text).map(|url| origin(&url)).unwrap_or_default()
 }

@@ -5,7 +5,7 @@
 //! that traps, loops or hoards takes nothing with it but itself.
 //!
 //! What a plugin may take is in its [`Limits`]; what it is told comes from [`PluginSettings`]. It is given what its world imports, and
-//! WASI as far as runtimes insist on it: nothing of the machine is in it.
+//! WASI as far as runtimes insist on it. What is in it of the machine and the network is in its [`Grants`].
 
 #![deny(unsafe_code)]
 
@@ -20,12 +20,15 @@ mod grants;
 mod hook;
 mod http;
 mod imports;
+mod inbox;
 mod instance;
 mod limits;
 mod load;
+mod messages;
 mod metrics;
 mod plugin;
 mod rate;
+mod reach;
 mod settings;
 mod share;
 mod state;
@@ -47,6 +50,7 @@ pub use grants::{Denial, Grant, Grants, HostPattern, HostPatternError};
 pub use hook::{Hook, Hooks};
 pub use http::TrustError;
 pub use load::{LoadError, LoadFault};
+pub use messages::{Addressees, MAX_MESSAGE, NotSent, Reply};
 pub use metrics::RaisedAlarm;
 pub use plugin::Plugin;
 pub use settings::{BroadcastFilter, Limits, PluginSettings};

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use entries::Entries;
+use entries::{Entries, check_key};
 use file::StoreFile;
 use writer::Writer;
 
@@ -152,7 +152,7 @@ impl Drop for Stores {
         if !self.flush(LAST_MOMENTS) {
             tracing::warn!("what plugins have stored last is not on disk");
         }
-        self.writer.close();
+        self.writer.close(LAST_MOMENTS);
     }
 }
 
@@ -167,8 +167,9 @@ fn of_plugin(directory: &Path, plugin: &str) -> Result<PathBuf, StoreError> {
 
 impl Store {
     /// The value of a key.
-    pub(crate) fn get(&self, key: &str) -> Option<Bytes> {
-        self.inner.state().entries.get(key)
+    pub(crate) fn get(&self, key: &str) -> Result<Option<Bytes>, Refused> {
+        check_key(key)?;
+        Ok(self.inner.state().entries.get(key))
     }
 
     /// Sets the value of a key.
@@ -178,6 +179,7 @@ impl Store {
 
     /// Removes a key, if it is there.
     pub(crate) fn delete(&self, key: &str) -> Result<(), Refused> {
+        check_key(key)?;
         self.change(|entries, _| Ok(entries.delete(key)))
     }
 

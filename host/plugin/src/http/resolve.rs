@@ -25,7 +25,7 @@ pub(super) type Lookup = Arc<dyn Fn(Name) -> Found + Send + Sync>;
 #[error(
     "{host} is at {address}, which is not an address of the public Internet, and the operator has not granted it as `private`"
 )]
-pub(super) struct PrivateAddress {
+pub(crate) struct PrivateAddress {
     pub(super) host: String,
     pub(super) address: IpAddr,
 }

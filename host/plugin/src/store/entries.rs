@@ -28,6 +28,14 @@ fn size(key: &str, value: &Bytes) -> u64 {
     (key.len() + value.len()) as u64 + OVERHEAD
 }
 
+/// Whether a text can be a key.
+pub(super) fn check_key(key: &str) -> Result<(), Refused> {
+    if (1..=MAX_KEY).contains(&key.len()) {
+        return Ok(());
+    }
+    Err(Refused::Invalid(format!("a key of {} bytes (expected 1 to {MAX_KEY})", key.len())))
+}
+
 impl Entries {
     pub(super) fn get(&self, key: &str) -> Option<Bytes> {
         self.map.get(key).cloned()
@@ -35,9 +43,7 @@ impl Entries {
 
     /// Whether anything has changed.
     pub(super) fn set(&mut self, key: &str, value: Bytes, quota: u64) -> Result<bool, Refused> {
-        if key.is_empty() || key.len() > MAX_KEY {
-            return Err(Refused::Invalid(format!("a key of {} bytes (expected 1 to {MAX_KEY})", key.len())));
-        }
+        check_key(key)?;
         if value.len() > MAX_VALUE {
             return Err(Refused::Invalid(format!("a value of {} bytes (expected at most {MAX_VALUE})", value.len())));
         }

@@ -22,19 +22,21 @@ fn what_is_set_is_there_after_a_restart() {
     {
         let stores = stores(directory.path());
         let store = stores.open("a", 10_000).unwrap();
-        assert_eq!(store.get("k"), None);
+        assert_eq!(store.get("k"), Ok(None));
+        assert!(matches!(store.get(""), Err(Refused::Invalid(_))));
+        assert!(matches!(store.delete(&"k".repeat(257)), Err(Refused::Invalid(_))));
         for (key, value) in [("k", "1"), ("k", "2"), ("gone", ""), ("other", "3")] {
             store.set(key, value.into()).unwrap();
         }
         store.delete("gone").unwrap();
         store.delete("never there").unwrap();
-        assert_eq!(store.get("k").unwrap(), "2");
+        assert_eq!(store.get("k").unwrap().unwrap(), "2");
         stores.open("b", 10_000).unwrap().set("k", b"b's".to_vec()).unwrap();
     }
     let stores = stores(directory.path());
     let (a, b) = (stores.open("a", 10_000).unwrap(), stores.open("b", 10_000).unwrap());
     assert_eq!(a.keys(""), ["k", "other"]);
-    assert_eq!((a.get("k").unwrap(), b.get("k").unwrap()), ("2".into(), "b's".into()));
+    assert_eq!((a.get("k").unwrap().unwrap(), b.get("k").unwrap().unwrap()), ("2".into(), "b's".into()));
     let mode = fs::metadata(directory.path().join("a/data")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
@@ -45,7 +47,7 @@ fn a_plugin_that_is_loaded_again_finds_its_store() {
     let stores = stores(directory.path());
     stores.open("a", 10_000).unwrap().set("k", b"v".to_vec()).unwrap();
     let again = stores.open("a", 80).unwrap();
-    assert_eq!(again.get("k").unwrap(), "v");
+    assert_eq!(again.get("k").unwrap().unwrap(), "v");
     assert!(matches!(again.set("another", Vec::new()), Err(Refused::Full(_))));
 }
 
@@ -109,7 +111,7 @@ fn a_damaged_file_is_put_aside() {
         assert_eq!(fs::read(path.join("damaged")).unwrap(), damage);
         store.set("k", b"new".to_vec()).unwrap();
     }
-    assert_eq!(stores(directory.path()).open("a", 10_000).unwrap().get("k").unwrap(), "new");
+    assert_eq!(stores(directory.path()).open("a", 10_000).unwrap().get("k").unwrap().unwrap(), "new");
 }
 
 #[test]
@@ -184,7 +186,8 @@ fn a_process_killed_in_mid_write_leaves_a_whole_store() {
         let stores = stores(directory.path());
         let store = stores.open("a", MAX_STORE).unwrap();
         assert!(!directory.path().join("a/damaged").exists(), "after {kill} kills");
-        let number = |key: &str| store.get(key).map_or(0, |value| u64::from_be_bytes(value[..].try_into().unwrap()));
+        let number =
+            |key: &str| store.get(key).unwrap().map_or(0, |value| u64::from_be_bytes(value[..].try_into().unwrap()));
         let (first, second) = (number("first"), number("second"));
         assert!(first == second || first == second + 1, "{first} and {second}");
         let left = fs::read_dir(directory.path().join("a")).unwrap().count();

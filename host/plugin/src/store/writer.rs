@@ -65,10 +65,12 @@ impl Writer {
         done()
     }
 
-    /// Ends the thread.
-    pub(super) fn close(&self) {
-        self.state().closed = true;
+    /// Ends the thread, and waits for that no longer than `within`: then it holds no store any more.
+    pub(super) fn close(&self, within: Duration) {
+        let mut state = self.state();
+        state.closed = true;
         self.changed.notify_all();
+        drop(self.changed.wait_timeout_while(state, within, |state| state.running));
     }
 
     /// The next store to be written; none at the end.
@@ -136,7 +138,15 @@ impl Writer {
     fn run(&self) {
         while let Some(store) = self.next() {
             let pause = self.write(&store);
+            drop(store);
             self.rest(pause);
         }
+        let queue = {
+            let mut state = self.state();
+            state.running = false;
+            std::mem::take(&mut state.queue)
+        };
+        drop(queue);
+        self.changed.notify_all();
     }
 }

@@ -65,7 +65,19 @@ pub struct BundledPlugin(&'static str);
 
 impl BundledPlugin {
     /// All there are: the folders of `plugins/` that hold one.
-    pub const NAMES: [&'static str; 3] = ["audio-passthrough", "ladder", "passthrough"];
+    pub const NAMES: [&'static str; 11] = [
+        "audio-passthrough",
+        "bitrate-cap",
+        "clock",
+        "health",
+        "id3",
+        "jwt-access",
+        "ladder",
+        "passthrough",
+        "per-title",
+        "scte35",
+        "webhook-access",
+    ];
 
     /// The plugin that makes the rungs of ladders.
     pub const LADDER: Self = Self("ladder");
@@ -78,7 +90,8 @@ impl BundledPlugin {
 
 impl Setting for BundledPlugin {
     const EXPECTED: &'static str =
-        "the name of a plugin that comes with Millrace: \"audio-passthrough\", \"ladder\" or \"passthrough\"";
+        "the name of a plugin that comes with Millrace: \"audio-passthrough\", \"bitrate-cap\", \
+        \"clock\", \"health\", \"id3\", \"jwt-access\", \"ladder\", \"passthrough\", \"per-title\", \"scte35\" or \"webhook-access\"";
 
     fn from_text(text: &str) -> Result<Self, Refusal> {
         Self::NAMES.into_iter().find(|name| *name == text).map(Self).ok_or(Refusal::Value(None))

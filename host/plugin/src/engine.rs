@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::{HasSelf, Linker};
 use wasmtime::{Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use crate::bindings::TranscoderPlugin;
+use crate::bindings::Everything;
 use crate::compile::codegen::{self, MEMORY_GUARD, MEMORY_RESERVATION};
 use crate::compile::{Compiler, Compiling};
 use crate::metrics::{RaisedAlarm, Registry};
@@ -101,7 +101,7 @@ impl Plugins {
     pub fn new(settings: EngineSettings) -> Result<Self, EngineError> {
         let engine = engine(&settings)?;
         let mut linker = Linker::new(&engine);
-        let linked = TranscoderPlugin::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state);
+        let linked = Everything::add_to_linker::<_, HasSelf<State>>(&mut linker, |state| state);
         linked.and_then(|()| wasi::add_to_linker(&mut linker)).map_err(|error| unfit(&settings, &error))?;
         let threads = GuestThreads::new(settings.threads)?;
         let ticker = Ticker::new(engine.clone())?;

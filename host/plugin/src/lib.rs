@@ -9,21 +9,25 @@
 
 #![deny(unsafe_code)]
 
+mod access;
 mod bindings;
 mod clock;
 mod compile;
 mod engine;
 mod factory;
 mod fault;
+mod hook;
 mod imports;
 mod instance;
 mod limits;
 mod load;
 mod metrics;
+mod plugin;
 mod rate;
 mod settings;
 mod share;
 mod state;
+mod states;
 mod text;
 mod threads;
 mod transcoder;
@@ -34,7 +38,9 @@ pub use compile::{
     WorldLimits,
 };
 pub use engine::{EngineError, EngineSettings, Plugins};
-pub use factory::{Descriptor, PluginFactory};
+pub use factory::PluginFactory;
+pub use hook::{Hook, Hooks};
 pub use load::{LoadError, LoadFault};
 pub use metrics::RaisedAlarm;
+pub use plugin::Plugin;
 pub use settings::{BroadcastFilter, Limits, PluginSettings};

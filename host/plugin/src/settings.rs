@@ -8,6 +8,8 @@ use std::time::Duration;
 use millrace_media::BroadcastName;
 use millrace_transcode::factory::Breaker;
 
+use crate::hook::Hook;
+
 /// Says of a broadcast whether a plugin is to be asked about it.
 pub type BroadcastFilter = Arc<dyn Fn(&BroadcastName) -> bool + Send + Sync>;
 
@@ -61,6 +63,10 @@ pub struct Limits {
     pub call_time: Duration,
     /// How long one call may wait in the host's functions.
     pub call_wait: Duration,
+    /// Processor time of one call of a filter, in place of `call_time`. In wall time it may take ten times as much.
+    pub latency: Duration,
+    /// How long an access plugin may take to answer an attempt.
+    pub decision: Duration,
     /// Processor cores, over all instances of the plugin. Beyond it fragments are skipped.
     pub cpu: f64,
     /// Bytes of linear memory, over all its memories.
@@ -85,11 +91,23 @@ pub struct Limits {
     pub log: u64,
 }
 
+impl Limits {
+    /// What an instance of a hook may take. Everybody waits for a filter: its calls are short, and may not wait.
+    pub(crate) fn of(self, hook: Option<Hook>) -> Self {
+        match hook {
+            Some(Hook::Filter) => Self { call_time: self.latency, call_wait: Duration::ZERO, ..self },
+            _ => self,
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             call_time: Duration::from_millis(50),
             call_wait: Duration::from_secs(10),
+            latency: Duration::from_millis(5),
+            decision: Duration::from_secs(5),
             cpu: 0.5,
             memory: 64 << 20,
             table_elements: 10_000,

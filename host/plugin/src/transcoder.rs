@@ -12,6 +12,7 @@ use millrace_transcode::factory::{
 };
 use tokio::task::JoinError;
 
+use crate::hook::Purpose;
 use crate::instance::Instance;
 use crate::load::Loaded;
 
@@ -47,7 +48,7 @@ impl PluginTranscoder {
         let work = {
             let plugin = plugin.clone();
             async move {
-                let mut instance = Box::new(Instance::new(&plugin, Some(context)).await?);
+                let mut instance = Box::new(Instance::new(&plugin, Purpose::Transcode(Box::new(context))).await?);
                 instance.start().await?;
                 Ok::<_, Fault>(instance)
             }

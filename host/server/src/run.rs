@@ -21,7 +21,6 @@ use crate::config::{Config, Overlay};
 use crate::demo::{self, Demo};
 use crate::ladders::Ladders;
 use crate::listen::{self, Listeners};
-use crate::plugins::Loaded;
 use crate::reload::Reload;
 use crate::{api, moq, pages, plugins, settings, telemetry, upkeep};
 
@@ -55,7 +54,8 @@ pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result
     let telemetry = telemetry::install()?;
     millrace_supervise::report_panics();
     let bus = Bus::new(settings::bus(&config), Arc::new(Clock::system()));
-    let Loaded { factories, plugins } = plugins::load(&config).await?;
+    let loaded = plugins::load(&config).await?;
+    let (factories, plugins) = (loaded.factories(), loaded.plugins);
     let ladders = overlay.apply(&config.ladders).iter().map(settings::ladder).collect();
     let runner = Arc::new(Runner::start_within(&bus, factories, ladders, settings::decoding(&config)));
     let ladders = Arc::new(Ladders::new(&config, overlay, runner.clone()));

@@ -73,8 +73,6 @@ pub struct Context {
     pub encoders: Encoders,
     /// Kept for this transcoder.
     pub state: Slot,
-    /// Kept for all transcoders of the factory on this broadcast.
-    pub broadcast_state: Slot,
     /// Lives as long as the transcoder, over all its instances.
     pub life: Arc<()>,
     /// Whether the broadcast lives.

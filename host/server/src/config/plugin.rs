@@ -1,5 +1,6 @@
 //! `[[plugin]]`: the plugins to load, and `[plugin_host]`: what runs them.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,8 +19,8 @@ use super::unit::{BitRate, ByteSize, Cores};
 pub struct Plugin {
     /// What it is called in logs, metrics and provenance; no two have one name.
     pub name: TrackName,
-    /// The component's file.
-    pub path: PathBuf,
+    /// The component.
+    pub component: Component,
     /// A plugin that is not enabled is checked here and not loaded.
     pub enabled: bool,
     /// The broadcasts it is offered.
@@ -36,6 +37,67 @@ pub struct Plugin {
     pub fault_window: Duration,
 }
 
+/// Where a plugin's component is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Component {
+    /// In this file.
+    File(PathBuf),
+    /// In this program.
+    Bundled(BundledPlugin),
+}
+
+impl fmt::Display for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Bundled(name) => write!(f, "this program ({})", name.as_str()),
+        }
+    }
+}
+
+/// A plugin that comes with Millrace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BundledPlugin(&'static str);
+
+impl BundledPlugin {
+    /// All there are: the folders of `plugins/` that hold one.
+    pub const NAMES: [&'static str; 11] = [
+        "audio-passthrough",
+        "bitrate-cap",
+        "clock",
+        "health",
+        "id3",
+        "jwt-access",
+        "ladder",
+        "passthrough",
+        "per-title",
+        "scte35",
+        "webhook-access",
+    ];
+
+    /// The plugin that makes the rungs of ladders.
+    pub const LADDER: Self = Self("ladder");
+
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        self.0
+    }
+}
+
+impl Setting for BundledPlugin {
+    const EXPECTED: &'static str =
+        "the name of a plugin that comes with Millrace: \"audio-passthrough\", \"bitrate-cap\", \
+        \"clock\", \"health\", \"id3\", \"jwt-access\", \"ladder\", \"passthrough\", \"per-title\", \"scte35\" or \"webhook-access\"";
+
+    fn from_text(text: &str) -> Result<Self, Refusal> {
+        Self::NAMES.into_iter().find(|name| *name == text).map(Self).ok_or(Refusal::Value(None))
+    }
+
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, Refusal> {
+        value.as_str().map_or(Err(Refusal::Type), Self::from_text)
+    }
+}
+
 /// What a plugin may take. Where nothing else is said, each of its instances.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginLimits {
@@ -43,6 +105,10 @@ pub struct PluginLimits {
     pub call_time: Duration,
     /// How long one call may wait in the host's functions.
     pub call_wait: Duration,
+    /// Processor time of one call of a filter, in place of `call_time`; ten times as much in wall time.
+    pub latency: Duration,
+    /// How long an access plugin may take to answer.
+    pub decision: Duration,
     /// Processor cores, over all instances of the plugin.
     pub cpu: Cores,
     /// Its linear memory.
@@ -84,7 +150,7 @@ words!(OnFault, "\"bypass\", \"drop\" or \"fail\"", "bypass" => Bypass, "drop" =
 /// What runs the plugins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginHost {
-    /// Whether the ladder plugin that comes with Millrace is used where no plugin is listed.
+    /// Whether the ladder plugin that comes with Millrace is used where no plugin that is listed has the hook `transcoder`.
     pub bundled: bool,
     /// Instances at once, of all plugins together; their pool is set aside at the start.
     pub max_instances: usize,
@@ -133,6 +199,8 @@ impl Default for PluginLimits {
         Self {
             call_time: Duration::from_millis(50),
             call_wait: Duration::from_secs(10),
+            latency: Duration::from_millis(5),
+            decision: Duration::from_secs(5),
             cpu: Cores::milli(500),
             memory: ByteSize::mib(64),
             table_elements: 10_000,
@@ -171,6 +239,16 @@ impl PluginLimits {
                 "call_wait",
                 default.call_wait,
                 Duration::from_millis(10)..=Duration::from_secs(600),
+            ),
+            latency: section.within(
+                "latency",
+                default.latency,
+                Duration::from_micros(100)..=Duration::from_millis(500),
+            ),
+            decision: section.within(
+                "decision",
+                default.decision,
+                Duration::from_millis(100)..=Duration::from_secs(60),
             ),
             cpu: section.within("cpu", default.cpu, Cores::milli(10)..=Cores::milli(1_024_000)),
             memory: section.within("memory", default.memory, mib(1)..=mib(4096)),
@@ -219,7 +297,7 @@ impl Plugin {
     fn read(section: &mut Section<'_, '_>) -> Self {
         Self {
             name: section.required("name", TrackName::new("unnamed").expect("a name that is right")),
-            path: section.required_path("path"),
+            component: Component::read(section),
             enabled: section.value("enabled", true),
             broadcasts: section.broadcasts(),
             settings: Value::Object(section.free_table("settings")),
@@ -231,6 +309,27 @@ impl Plugin {
                 Duration::from_secs(60),
                 Duration::from_secs(1)..=Duration::from_secs(24 * 3600),
             ),
+        }
+    }
+}
+
+impl Component {
+    fn read(section: &mut Section<'_, '_>) -> Self {
+        let (path, bundled) = (section.optional_path("path"), section.optional("bundled"));
+        match (path, bundled) {
+            (Some(path), None) => Self::File(path),
+            (None, Some(bundled)) => Self::Bundled(bundled),
+            (Some(path), Some(_)) => {
+                section.conflict("bundled", "`path` and `bundled` are both given, expected one of them".into());
+                Self::File(path)
+            }
+            (None, None) => {
+                // One that is wrong is a problem of its own.
+                if !section.has("path") && !section.has("bundled") {
+                    section.missing("`path` or `bundled`");
+                }
+                Self::File(PathBuf::new())
+            }
         }
     }
 }

@@ -58,7 +58,6 @@ pub(super) struct Drain {
     pub(super) outputs: Outputs,
     pub(super) encoders: Encoders,
     pub(super) state: Slot,
-    pub(super) broadcast_state: Slot,
     pub(super) life: Arc<()>,
     pub(super) counters: Arc<Counters>,
     pub(super) clock: Arc<Clock>,
@@ -182,7 +181,6 @@ impl Drain {
             outputs: self.outputs.clone(),
             encoders: self.encoders.clone(),
             state: self.state.clone(),
-            broadcast_state: self.broadcast_state.clone(),
             life: self.life.clone(),
             broadcast_life: self.broadcast.downgrade(),
         };

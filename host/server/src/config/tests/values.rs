@@ -17,7 +17,7 @@ fn an_empty_file_is_the_default() {
     assert_eq!(read("\u{feff}# nothing\r\n").unwrap(), default);
     let ladder = &Config::default().ladders[0];
     assert_eq!(ladder.renditions.iter().map(|r| r.name.as_str()).collect::<Vec<_>>(), ["720p", "480p", "240p"]);
-    assert!(Config::default().uses_bundled_plugin());
+    assert!(Config::default().plugin_host.bundled);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn a_plugin_is_read_with_its_settings_and_limits() {
     )
     .unwrap_or_else(|errors| panic!("{errors}"));
     let [captions, other] = &config.plugins[..] else { panic!("{:?}", config.plugins) };
-    assert_eq!(captions.path, Path::new("/etc/millrace/captions.wasm"));
+    assert_eq!(captions.component, Component::File("/etc/millrace/captions.wasm".into()));
     assert_eq!(captions.on_fault, OnFault::Drop);
     assert_eq!(captions.limits.call_time, Duration::from_millis(5));
     assert_eq!(captions.limits.output_rate, BitRate::kbps(2000));
@@ -80,7 +80,6 @@ fn a_plugin_is_read_with_its_settings_and_limits() {
     assert_eq!(captions.settings, settings);
     assert_eq!(other.settings, json!({}));
     assert_eq!(config.files(), [Path::new("/etc/millrace/captions.wasm"), Path::new("/opt/other.wasm")]);
-    assert!(!config.uses_bundled_plugin(), "the file lists plugins of its own");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 wasmtime::component::bindgen!({
     path: "../../wit",
-    world: "transcoder-plugin",
+    world: "everything",
     imports: {
         "millrace:plugin/output.[method]output-track.emit": async | trappable,
         "millrace:plugin/output.[method]output-track.write": async | trappable,
@@ -21,6 +21,9 @@ wasmtime::component::bindgen!({
         "millrace:plugin/media.track": crate::imports::TrackHandle,
         "millrace:plugin/media.loss": crate::imports::LossHandle,
         "millrace:plugin/media.fragment": crate::imports::FragmentHandle,
+        "millrace:plugin/media.verdict": crate::imports::VerdictHandle,
+        "millrace:plugin/media.attempt": crate::access::AttemptHandle,
+        "millrace:plugin/media.answer": crate::access::AnswerHandle,
         "millrace:plugin/output.output-track": crate::imports::OutputHandle,
         "millrace:plugin/codec.video-settings": crate::imports::SettingsHandle,
         "millrace:plugin/codec.audio-settings": crate::imports::AudioSettingsHandle,
@@ -32,5 +35,7 @@ wasmtime::component::bindgen!({
         "millrace:plugin/metrics.histogram": crate::metrics::Histogram,
         "millrace:plugin/metrics.alarm": crate::metrics::Alarm,
         "millrace:plugin/state.slot": crate::imports::SlotHandle,
+        "millrace:plugin/http.pending": crate::imports::PendingHandle,
+        "millrace:plugin/http.response": crate::imports::ResponseHandle,
     },
 });

@@ -1,4 +1,4 @@
-//! A loaded plugin as a transcoder factory of the runner.
+//! The transcoder hook of a plugin, as a factory of the runner.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,34 +9,18 @@ use millrace_media::track::Kind;
 use millrace_transcode::factory::{Breaker, Context, Factory, Fault, Scope, Transcoder};
 use tokio::runtime::Handle;
 
+use crate::imports::Wishes;
 use crate::load::Loaded;
 use crate::settings::BroadcastFilter;
 use crate::transcoder::PluginTranscoder;
 
-/// What a plugin says it is. Checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Descriptor {
-    /// What it does, in one line. Empty where it does not say.
-    pub summary: String,
-    /// The kinds of track it wants to be asked about: at least one.
-    pub kinds: Vec<Kind>,
-    /// What it makes transcoders for.
-    pub scope: Scope,
-}
-
-/// A loaded plugin. Makes an instance for every transcoder.
+/// The transcoder hook of a loaded plugin. Makes an instance for every transcoder.
 pub struct PluginFactory {
     pub(crate) plugin: Arc<Loaded>,
-    pub(crate) descriptor: Descriptor,
+    /// At least one kind, in their order.
+    pub(crate) wishes: Wishes,
     pub(crate) broadcasts: BroadcastFilter,
     pub(crate) breaker: Breaker,
-}
-
-impl PluginFactory {
-    /// What the plugin says it is.
-    pub fn descriptor(&self) -> &Descriptor {
-        &self.descriptor
-    }
 }
 
 #[async_trait]
@@ -46,11 +30,11 @@ impl Factory for PluginFactory {
     }
 
     fn scope(&self) -> Scope {
-        self.descriptor.scope
+        self.wishes.scope
     }
 
     fn kinds(&self) -> &[Kind] {
-        &self.descriptor.kinds
+        &self.wishes.kinds
     }
 
     fn wants(&self, broadcast: &BroadcastName) -> bool {
@@ -75,7 +59,7 @@ impl fmt::Debug for PluginFactory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PluginFactory")
             .field("name", &self.plugin.name)
-            .field("descriptor", &self.descriptor)
+            .field("wishes", &self.wishes)
             .field("breaker", &self.breaker)
             .finish_non_exhaustive()
     }

@@ -6,22 +6,30 @@
 #![allow(unreachable_pub, reason = "the generated bindings export the types of handles again")]
 
 mod audio;
+mod clock;
 mod codec;
 mod fragment;
+mod http;
 mod log;
 mod media;
 mod metrics;
 mod output;
 mod state;
+mod store;
+mod timers;
+mod verdict;
 
 pub use audio::{AudioEncoderHandle, AudioSettingsHandle};
 pub use codec::{EncoderHandle, SettingsHandle, StatisticsHandle};
 pub use fragment::FragmentHandle;
+pub use http::{PendingHandle, ResponseHandle};
 pub(crate) use log::LogLines;
 pub use media::{ContextHandle, DescriptionHandle, LossHandle, RenditionHandle, TrackHandle};
-pub(crate) use media::{Described, HOOK};
+pub(crate) use media::{Described, Wishes};
 pub use output::OutputHandle;
 pub use state::SlotHandle;
+pub(crate) use verdict::Verdict;
+pub use verdict::VerdictHandle;
 
 use crate::bindings::millrace::plugin::types::{self, Error};
 use crate::state::State;

@@ -13,17 +13,22 @@ use millrace_transcode::factory::Slot;
 use tokio::io::AsyncReadExt;
 use wasmtime::component::InstancePre;
 
-use crate::bindings::exports::millrace::plugin::{about, transcoder};
+use crate::bindings::exports::millrace::plugin::{about, access, filter, messages, transcoder, wake};
 use crate::compile::{CompileError, WorldError};
 use crate::engine::{Plugins, Shared};
-use crate::factory::PluginFactory;
 use crate::fault::in_words;
+use crate::hook::{Hook, Hooks, Purpose};
+use crate::http::TrustError;
 use crate::instance::Instance;
 use crate::metrics::Metrics;
+use crate::plugin::Plugin;
 use crate::rate::Rates;
+use crate::reach::Reach;
 use crate::settings::{Limits, PluginSettings};
 use crate::share::Share;
 use crate::state::State;
+use crate::states::States;
+use crate::store::StoreError;
 use crate::text::tidy;
 
 /// Why a plugin was not loaded.
@@ -51,7 +56,7 @@ pub enum LoadFault {
     #[error(transparent)]
     Compile(#[from] CompileError),
     /// It is not of a world that plugins are of.
-    #[error("is no plugin: it does not export `{missing}` (it exports {exports})")]
+    #[error("is no plugin: it does not export {missing} (it exports {exports})")]
     WrongWorld {
         /// What it would have to export.
         missing: String,
@@ -104,8 +109,14 @@ pub enum LoadFault {
     #[error("refuses its settings: {0}")]
     Refused(String),
     /// It did not say which tracks it wants.
-    #[error("does not say which kinds of track it wants: `describe` must call `want` for its hook `transcoder`")]
-    NoKinds,
+    #[error("does not say which kinds of track it wants: `describe` must call `want` for its hook `{0}`")]
+    NoKinds(&'static str),
+    /// Its store cannot be used.
+    #[error("cannot have the store that it is granted: {0}")]
+    Store(#[from] StoreError),
+    /// Its HTTP requests would trust nobody.
+    #[error("cannot make the HTTP requests that it is granted: {0}")]
+    Http(#[from] TrustError),
     /// The engine has ended.
     #[error("was not loaded: the plugin engine has ended")]
     Ended,
@@ -119,22 +130,36 @@ pub(crate) struct Loaded {
     pub(crate) limits: Limits,
     pub(crate) metrics: Arc<Metrics>,
     /// Processor time, over all its instances.
-    pub(crate) share: Share,
+    pub(crate) share: Arc<Share>,
     /// What may be written, by what its instances are made for.
     pub(crate) rates: Rates,
     /// Kept for all its instances.
     pub(crate) state: Slot,
+    /// Kept for all its instances on a broadcast.
+    pub(crate) broadcast_states: States,
+    /// What it may reach beyond its own media.
+    pub(crate) reach: Reach,
+    pub(crate) hooks: Hooks,
     pub(crate) pre: InstancePre<State>,
-    pub(crate) about: Arc<about::GuestIndices>,
-    pub(crate) transcoder: Arc<transcoder::GuestIndices>,
+    pub(crate) exported: Exported,
     pub(crate) engine: Arc<Shared>,
 }
 
-/// A component that is linked, and where its exports are.
+/// Where a component's exports are.
+pub(crate) struct Exported {
+    pub(crate) about: Arc<about::GuestIndices>,
+    pub(crate) transcoder: Option<transcoder::GuestIndices>,
+    pub(crate) filter: Option<filter::GuestIndices>,
+    pub(crate) access: Option<access::GuestIndices>,
+    pub(crate) wake: Option<wake::GuestIndices>,
+    pub(crate) messages: Option<messages::GuestIndices>,
+}
+
+/// A component that is linked.
 struct Linked {
+    hooks: Hooks,
     pre: InstancePre<State>,
-    about: Arc<about::GuestIndices>,
-    transcoder: Arc<transcoder::GuestIndices>,
+    exported: Exported,
 }
 
 impl Plugins {
@@ -143,7 +168,7 @@ impl Plugins {
     /// # Errors
     /// Where the file cannot be read, is not a component of the right world, asks for what plugins are not given, cannot be compiled, or does
     /// not describe itself properly.
-    pub async fn load(&self, settings: PluginSettings) -> Result<Arc<PluginFactory>, LoadError> {
+    pub async fn load(&self, settings: PluginSettings) -> Result<Arc<Plugin>, LoadError> {
         match read(&settings.path, self.0.settings.compiler.world.bytes).await {
             Ok(bytes) => self.load_bytes(settings, bytes).await,
             Err(fault) => Err(blame(&settings, fault)),
@@ -158,7 +183,7 @@ impl Plugins {
         &self,
         settings: PluginSettings,
         bytes: impl AsRef<[u8]> + Send + Sync + 'static,
-    ) -> Result<Arc<PluginFactory>, LoadError> {
+    ) -> Result<Arc<Plugin>, LoadError> {
         self.prepare(&settings, bytes).await.map(Arc::new).map_err(|fault| blame(&settings, fault))
     }
 
@@ -166,39 +191,43 @@ impl Plugins {
         &self,
         settings: &PluginSettings,
         bytes: impl AsRef<[u8]> + Send + Sync + 'static,
-    ) -> Result<PluginFactory, LoadFault> {
+    ) -> Result<Plugin, LoadFault> {
         check::limits(&settings.limits, &self.0.settings)?;
         if !settings.settings.is_object() {
             return Err(LoadFault::Settings);
         }
-        let Linked { pre, about, transcoder } = link(&self.0, Arc::new(bytes)).await?;
+        let Linked { hooks, pre, exported } = link(&self.0, Arc::new(bytes)).await?;
         let metrics = self.0.metrics.add(&settings.name, settings.limits.series).map_err(LoadFault::AlikeName)?;
+        let reach = {
+            let (shared, name, grants) = (self.0.clone(), settings.name.clone(), settings.grants.clone());
+            let http_time = settings.limits.http_time;
+            tokio::task::spawn_blocking(move || Reach::open(&shared, &name, grants, http_time))
+        };
+        let reach = reach.await.map_err(|_| LoadFault::Ended)??;
         let plugin = Arc::new(Loaded {
             name: settings.name.clone(),
             settings: settings.settings.to_string(),
             limits: settings.limits,
             metrics,
-            share: Share::new(settings.limits.cpu, Instant::now()),
+            share: Arc::new(Share::new(settings.limits.cpu, Instant::now())),
             rates: Rates::default(),
             state: Slot::default(),
+            broadcast_states: States::default(),
+            reach,
+            hooks,
             pre,
-            about,
-            transcoder,
+            exported,
             engine: self.0.clone(),
         });
         let described = {
             let plugin = plugin.clone();
-            async move { Instance::new(&plugin, None).await?.describe(&plugin.settings).await }
+            async move { Instance::new(&plugin, Purpose::Describe).await?.describe(&plugin.settings).await }
         };
         let described = self.0.threads.run(described).await.map_err(|_| LoadFault::Ended)?;
         let described = described.map_err(LoadFault::Describe)?;
         let descriptor = described.map_err(|error| LoadFault::Refused(tidy(&in_words(&error))))?;
-        Ok(PluginFactory {
-            plugin,
-            descriptor: check::described(descriptor)?,
-            broadcasts: settings.broadcasts.clone(),
-            breaker: settings.breaker,
-        })
+        check::described(&descriptor, &plugin.hooks)?;
+        Ok(Plugin::new(plugin, descriptor, settings))
     }
 }
 
@@ -219,11 +248,20 @@ async fn link<B>(shared: &Shared, bytes: Arc<B>) -> Result<Linked, LoadFault>
 where
     B: AsRef<[u8]> + Send + Sync + 'static,
 {
-    check::world(&shared.compiling.world(&bytes).await??)?;
+    let hooks = check::world(&shared.compiling.world(&bytes).await??)?;
     let component = shared.compiling.component(&bytes).await?;
     let contract = |error: wasmtime::Error| LoadFault::Contract(tidy(&format!("{error:#}")));
     let pre = shared.linker.instantiate_pre(&component).map_err(contract)?;
-    let about = Arc::new(about::GuestIndices::new(&pre).map_err(contract)?);
-    let transcoder = Arc::new(transcoder::GuestIndices::new(&pre).map_err(contract)?);
-    Ok(Linked { pre, about, transcoder })
+    let exported = Exported {
+        about: Arc::new(about::GuestIndices::new(&pre).map_err(contract)?),
+        transcoder: hooks
+            .has(Hook::Transcoder)
+            .then(|| transcoder::GuestIndices::new(&pre).map_err(contract))
+            .transpose()?,
+        filter: hooks.has(Hook::Filter).then(|| filter::GuestIndices::new(&pre).map_err(contract)).transpose()?,
+        access: hooks.has(Hook::Access).then(|| access::GuestIndices::new(&pre).map_err(contract)).transpose()?,
+        wake: hooks.wake.then(|| wake::GuestIndices::new(&pre).map_err(contract)).transpose()?,
+        messages: hooks.messages.then(|| messages::GuestIndices::new(&pre).map_err(contract)).transpose()?,
+    };
+    Ok(Linked { hooks, pre, exported })
 }

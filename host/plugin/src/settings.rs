@@ -8,6 +8,9 @@ use std::time::Duration;
 use millrace_media::BroadcastName;
 use millrace_transcode::factory::Breaker;
 
+use crate::grants::Grants;
+use crate::hook::Hook;
+
 /// Says of a broadcast whether a plugin is to be asked about it.
 pub type BroadcastFilter = Arc<dyn Fn(&BroadcastName) -> bool + Send + Sync>;
 
@@ -22,6 +25,8 @@ pub struct PluginSettings {
     pub settings: serde_json::Value,
     /// The broadcasts it is asked about.
     pub broadcasts: BroadcastFilter,
+    /// What it may reach beyond its own media.
+    pub grants: Grants,
     /// What each of its instances may take.
     pub limits: Limits,
     /// What happens when it faults again and again.
@@ -36,6 +41,7 @@ impl PluginSettings {
             path: path.into(),
             settings: serde_json::Value::Object(serde_json::Map::new()),
             broadcasts: Arc::new(|_| true),
+            grants: Grants::default(),
             limits: Limits::default(),
             breaker: Breaker::default(),
         }
@@ -48,6 +54,7 @@ impl fmt::Debug for PluginSettings {
             .field("name", &self.name)
             .field("path", &self.path)
             .field("settings", &self.settings)
+            .field("grants", &self.grants)
             .field("limits", &self.limits)
             .field("breaker", &self.breaker)
             .finish_non_exhaustive()
@@ -61,6 +68,10 @@ pub struct Limits {
     pub call_time: Duration,
     /// How long one call may wait in the host's functions.
     pub call_wait: Duration,
+    /// Processor time of one call of a filter, in place of `call_time`. In wall time it may take ten times as much.
+    pub latency: Duration,
+    /// How long an access plugin may take to answer an attempt.
+    pub decision: Duration,
     /// Processor cores, over all instances of the plugin. Beyond it fragments are skipped.
     pub cpu: f64,
     /// Bytes of linear memory, over all its memories.
@@ -83,6 +94,18 @@ pub struct Limits {
     pub series: usize,
     /// Lines of log per second, beyond bursts of two seconds.
     pub log: u64,
+    /// How long an HTTP request may take, to the last byte of its answer.
+    pub http_time: Duration,
+}
+
+impl Limits {
+    /// What an instance of a hook may take. Everybody waits for a filter: its calls are short, and may not wait.
+    pub(crate) fn of(self, hook: Option<Hook>) -> Self {
+        match hook {
+            Some(Hook::Filter) => Self { call_time: self.latency, call_wait: Duration::ZERO, ..self },
+            _ => self,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -90,6 +113,8 @@ impl Default for Limits {
         Self {
             call_time: Duration::from_millis(50),
             call_wait: Duration::from_secs(10),
+            latency: Duration::from_millis(5),
+            decision: Duration::from_secs(5),
             cpu: 0.5,
             memory: 64 << 20,
             table_elements: 10_000,
@@ -101,6 +126,7 @@ impl Default for Limits {
             fragment: 8 << 20,
             series: 1000,
             log: 10,
+            http_time: Duration::from_secs(10),
         }
     }
 }

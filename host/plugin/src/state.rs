@@ -14,18 +14,21 @@ use crate::bindings::millrace::plugin::log::Level;
 use crate::bindings::millrace::plugin::types::{self, Error};
 use crate::clock::CallClock;
 use crate::fault::OutOfWait;
+use crate::hook::{Hook, Purpose};
 use crate::imports::{FragmentHandle, LogLines};
+use crate::inbox::Inbox;
 use crate::limits::Growth;
 use crate::load::Loaded;
 use crate::metrics::Names;
 use crate::rate::{OutputRate, SharedRate};
+use crate::settings::Limits;
 use crate::wasi::Wasi;
 
 /// The data of one instance's store.
 pub(crate) struct State {
     pub(crate) plugin: Arc<Loaded>,
-    /// None while the plugin describes itself.
-    context: Option<Context>,
+    purpose: Purpose,
+    pub(crate) limits: Limits,
     names: Names,
     /// Ends with what the instance is made for.
     life: Weak<()>,
@@ -34,6 +37,8 @@ pub(crate) struct State {
     pub(crate) table: ResourceTable,
     /// The one entry that fragments are lent through, call after call.
     lent: Option<u32>,
+    /// The one entry that verdicts are lent through.
+    pub(crate) verdict: Option<u32>,
     /// The tracks that it has been told of and that are not over.
     sources: Vec<Source>,
     /// Bytes that the plugin's own handles to fragments keep in memory.
@@ -41,6 +46,8 @@ pub(crate) struct State {
     /// Shared by the instances that follow each other.
     output: SharedRate,
     pub(crate) log: LogLines,
+    /// What it is to be called for between its other calls; none where the plugin exports neither `wake` nor `messages`.
+    inbox: Option<Arc<Inbox>>,
     /// Made when the instance first asks for it.
     wasi: Option<Box<Wasi>>,
 }
@@ -54,44 +61,58 @@ struct Source {
 }
 
 impl State {
-    pub(crate) fn new(plugin: Arc<Loaded>, context: Option<Context>) -> Self {
-        let limits = plugin.limits;
+    pub(crate) fn new(plugin: Arc<Loaded>, purpose: Purpose) -> Self {
+        let limits = plugin.limits.of(purpose.hook());
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles);
-        let names = context.as_ref().map_or_else(Names::default, |context| Names {
-            broadcast: Some(context.broadcast.clone()),
-            track: context.track.as_ref().map(|track| track.name().clone()),
-            rendition: context.rendition.as_ref().map(|rendition| rendition.name.clone()),
-        });
-        let life: Weak<()> = context.as_ref().map(|context| Arc::downgrade(&context.life)).unwrap_or_default();
+        let names = Names {
+            broadcast: purpose.broadcast().cloned(),
+            track: purpose.track().cloned(),
+            rendition: purpose.rendition().map(|rendition| rendition.name.clone()),
+        };
+        let hooks = &plugin.hooks;
+        let inbox = purpose.hook().filter(|_| hooks.wake || hooks.messages);
+        let inbox = inbox.map(|hook| Arc::new(Inbox::new(hook, names.clone())));
+        let life: Weak<()> = purpose.life().map(Arc::downgrade).unwrap_or_default();
         let output = plugin.rates.of(&life, || OutputRate::new(limits.output_rate, limits.fragments));
         Self {
             life,
             plugin,
-            context,
+            purpose,
+            limits,
             names,
             clock: CallClock::default(),
             growth: Growth::new(&limits),
             table,
             lent: None,
+            verdict: None,
             sources: Vec::new(),
             pinned: 0,
             output,
             log: LogLines::new(limits.log),
+            inbox,
             wasi: None,
         }
     }
 
-    /// What the transcoder works on, if it has been started.
-    pub(crate) fn context(&self) -> Option<&Context> {
-        self.context.as_ref()
+    /// What the instance is made for.
+    pub(crate) fn purpose(&self) -> &Purpose {
+        &self.purpose
+    }
+
+    /// The hook that the instance is of, or `about`.
+    pub(crate) fn hook(&self) -> &'static str {
+        self.purpose.hook().map_or("about", Hook::as_str)
     }
 
     /// What the transcoder works on.
     pub(crate) fn started(&self) -> Result<&Context, Error> {
-        self.context
-            .as_ref()
-            .ok_or_else(|| Error::Invalid("there is no broadcast while the plugin describes itself".into()))
+        self.purpose.transcode().ok_or_else(|| match self.purpose.hook() {
+            None => Error::Invalid("there is no broadcast while the plugin describes itself".into()),
+            Some(hook) => {
+                Error::Unsupported(format!("only the hook transcoder makes tracks, not the hook {}", hook.as_str()))
+            }
+        })
     }
 
     /// What the instance is made for.
@@ -103,9 +124,14 @@ impl State {
         &self.life
     }
 
+    /// What the instance is to be called for between its other calls.
+    pub(crate) fn inbox(&self) -> Option<&Arc<Inbox>> {
+        self.inbox.as_ref()
+    }
+
     /// What WASI keeps for the instance.
     pub(crate) fn wasi(&mut self) -> &mut Wasi {
-        self.wasi.get_or_insert_with(|| Box::new(Wasi::new()))
+        self.wasi.get_or_insert_with(|| Box::new(Wasi::new(&self.plugin.reach.grants)))
     }
 
     /// Passes what the guest has written to its standard output on to the log: the lines that are whole, or all where `all` is asked for.
@@ -131,7 +157,7 @@ impl State {
     /// # Errors
     /// Where it would be longer: the instance ends.
     pub(crate) async fn wait<F: Future>(&mut self, work: F) -> wasmtime::Result<F::Output> {
-        let most = self.plugin.limits.call_wait;
+        let most = self.limits.call_wait;
         let mut work = pin!(work);
         // What is done at once is work, and not waiting.
         if let Poll::Ready(done) = futures::poll!(work.as_mut()) {
@@ -148,7 +174,7 @@ impl State {
     pub(crate) fn push<T: Send + 'static>(&mut self, entry: T) -> Result<Resource<T>, Error> {
         self.table.push(entry).map_err(|error| match error {
             ResourceTableError::Full => {
-                let limit = self.plugin.limits.handles;
+                let limit = self.limits.handles;
                 Error::Overloaded(format!("the plugin holds as many handles as it may: {limit}"))
             }
             other => Error::Failed(other.to_string()),
@@ -157,7 +183,7 @@ impl State {
 
     /// Counts what a handle keeps in memory.
     pub(crate) fn pin(&mut self, bytes: u64) -> Result<(), Error> {
-        let limit = self.plugin.limits.pinned;
+        let limit = self.limits.pinned;
         let wanted = self.pinned.saturating_add(bytes);
         if wanted > limit {
             return Err(Error::Overloaded(format!(

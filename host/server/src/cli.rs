@@ -206,12 +206,13 @@ fn summary(config: &Config, overlay: &Overlay, notes: &[String]) -> String {
     for note in notes {
         let _ = writeln!(text, "  overlay     {note}: passed over");
     }
-    if config.uses_bundled_plugin() {
-        let _ = writeln!(text, "  plugin      ladder (comes with Millrace)");
-    }
     for plugin in &config.plugins {
         let note = if plugin.enabled { "" } else { " (not enabled)" };
-        let _ = writeln!(text, "  plugin      {} from {}{note}", plugin.name, plugin.path.display());
+        let _ = writeln!(text, "  plugin      {} from {}{note}", plugin.name, plugin.component);
+    }
+    if config.plugin_host.bundled {
+        let condition = if config.plugins.is_empty() { "" } else { ", unless another has the hook transcoder" };
+        let _ = writeln!(text, "  plugin      ladder (comes with Millrace{condition})");
     }
     text.truncate(text.trim_end().len());
     text

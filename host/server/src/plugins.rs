@@ -1,18 +1,16 @@
 //! The plugins that the configuration asks for, and those that the binary carries.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use millrace_plugin::{CacheSettings, Compiler, EngineSettings, Limits, PluginSettings, Plugins};
+use millrace_plugin::{CacheSettings, Compiler, EngineSettings, Hook, Limits, Plugin, PluginSettings, Plugins};
 use millrace_transcode::factory::{Breaker, Factory, Policy};
 use rust_embed::RustEmbed;
 
-use crate::config::{Config, OnFault, Plugin, PluginCache, PluginHost, PluginLimits};
-
-/// The name of the plugin that makes the ladder where no other is listed.
-const LADDER: &str = "ladder";
+use crate::config::{self, BundledPlugin, Component, Config, OnFault, PluginCache, PluginHost, PluginLimits};
 
 /// The components that `make plugins` builds, without the examples for authors.
 #[derive(RustEmbed)]
@@ -24,34 +22,72 @@ struct Bundled;
 /// What was loaded.
 #[derive(Default)]
 pub(crate) struct Loaded {
-    pub(crate) factories: Vec<Arc<dyn Factory>>,
+    /// In the order of the configuration.
+    pub(crate) list: Vec<Arc<Plugin>>,
     /// None where there is no plugin.
     pub(crate) plugins: Option<Plugins>,
+}
+
+impl Loaded {
+    /// The hooks `transcoder`, for the runner.
+    pub(crate) fn factories(&self) -> Vec<Arc<dyn Factory>> {
+        self.list.iter().filter_map(|plugin| plugin.transcoder()).map(|factory| factory as _).collect()
+    }
 }
 
 /// Loads them all. One that cannot be loaded stops the start: a server that runs without what its operator asked for would be worse.
 pub(crate) async fn load(config: &Config) -> anyhow::Result<Loaded> {
     let listed: Vec<_> = config.plugins.iter().filter(|plugin| plugin.enabled).collect();
-    if listed.is_empty() && !config.uses_bundled_plugin() {
+    if listed.is_empty() && !config.plugin_host.bundled {
         return Ok(Loaded::default());
     }
     let plugins = Plugins::new(engine(config)?).context("the plugin host cannot start")?;
-    let mut factories: Vec<Arc<dyn Factory>> = Vec::new();
+    let mut list = Vec::new();
     for plugin in listed {
         // A large component takes a while to compile, the first time.
-        tracing::info!(plugin = %plugin.name, path = %plugin.path.display(), "loading");
-        let factory = plugins.load(settings(plugin)).await?;
-        tracing::info!(plugin = %plugin.name, summary = factory.descriptor().summary, "loaded");
-        factories.push(factory);
+        tracing::info!(plugin = %plugin.name, from = %plugin.component, "loading");
+        let loaded = match &plugin.component {
+            Component::File(path) => plugins.load(settings(plugin, path)).await?,
+            Component::Bundled(bundled) => {
+                let (path, bytes) = carried(*bundled)?;
+                plugins.load_bytes(settings(plugin, &path), bytes).await?
+            }
+        };
+        let hooks: Vec<_> = loaded.hooks().hooks.iter().map(|hook| hook.as_str()).collect();
+        tracing::info!(plugin = %plugin.name, hooks = hooks.join(", "), summary = loaded.summary(), "loaded");
+        list.push(loaded);
     }
-    if config.uses_bundled_plugin() {
-        let file = format!("{LADDER}.wasm");
-        let component = Bundled::get(&file)
-            .context("this build carries no plugins: `make plugins` before building adds them, and `plugin_host.bundled = false` does without")?;
-        let settings = PluginSettings::new(LADDER, format!("bundled/{file}"));
-        factories.push(plugins.load_bytes(settings, component.data).await?);
+    let transcoder = list.iter().find(|plugin| plugin.hooks().has(Hook::Transcoder));
+    match transcoder {
+        None if config.plugin_host.bundled => {
+            let (path, bytes) = carried(BundledPlugin::LADDER)?;
+            let settings = PluginSettings::new(BundledPlugin::LADDER.as_str(), path);
+            list.push(plugins.load_bytes(settings, bytes).await?);
+        }
+        Some(plugin) if config.plugin_host.bundled && !config.ladders.is_empty() && !makes_rungs(config) => {
+            tracing::info!(
+                plugin = plugin.name(),
+                "the ladder plugin that comes with Millrace is not loaded, because this plugin has the hook transcoder: list it with \
+                 `bundled = \"ladder\"` to use both"
+            );
+        }
+        _ => {}
     }
-    Ok(Loaded { factories, plugins: Some(plugins) })
+    Ok(Loaded { list, plugins: Some(plugins) })
+}
+
+/// The ladder plugin that comes with Millrace is listed.
+fn makes_rungs(config: &Config) -> bool {
+    let ladder = Component::Bundled(BundledPlugin::LADDER);
+    config.plugins.iter().any(|plugin| plugin.enabled && plugin.component == ladder)
+}
+
+/// A component that this program carries, and what it is called in errors.
+fn carried(plugin: BundledPlugin) -> anyhow::Result<(PathBuf, Cow<'static, [u8]>)> {
+    let file = format!("{}.wasm", plugin.as_str());
+    let component = Bundled::get(&file)
+        .context("this build carries no plugins: `make plugins` before building adds them, and `plugin_host.bundled = false` does without")?;
+    Ok((Path::new("bundled").join(file), component.data))
 }
 
 fn engine(config: &Config) -> anyhow::Result<EngineSettings> {
@@ -67,6 +103,8 @@ fn engine(config: &Config) -> anyhow::Result<EngineSettings> {
             .max()
             .unwrap_or(0)
             .max(defaults.table_elements),
+        store: config.plugin_host.store.clone().or_else(|| user_data(|name| std::env::var_os(name))),
+        ca: config.plugin_host.ca.clone(),
         ..defaults
     })
 }
@@ -101,10 +139,18 @@ fn user_cache(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     Some(caches?.join("millrace/plugins"))
 }
 
-fn settings(plugin: &Plugin) -> PluginSettings {
+/// The directory for what is to be kept, by the same specification.
+fn user_data(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let absolute = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let data = absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")));
+    Some(data?.join("millrace/plugins"))
+}
+
+fn settings(plugin: &config::Plugin, path: &Path) -> PluginSettings {
     let patterns = plugin.broadcasts.clone();
     PluginSettings {
         settings: plugin.settings.clone(),
+        grants: plugin.grants.clone(),
         broadcasts: Arc::new(move |broadcast| patterns.iter().any(|pattern| pattern.matches(broadcast))),
         limits: limits(&plugin.limits),
         breaker: Breaker {
@@ -116,7 +162,7 @@ fn settings(plugin: &Plugin) -> PluginSettings {
                 OnFault::Fail => Policy::Fail,
             },
         },
-        ..PluginSettings::new(plugin.name.as_str(), &plugin.path)
+        ..PluginSettings::new(plugin.name.as_str(), path)
     }
 }
 
@@ -124,6 +170,8 @@ fn limits(limits: &PluginLimits) -> Limits {
     Limits {
         call_time: limits.call_time,
         call_wait: limits.call_wait,
+        latency: limits.latency,
+        decision: limits.decision,
         cpu: limits.cpu.get(),
         memory: usize::try_from(limits.memory.get()).unwrap_or(usize::MAX),
         table_elements: limits.table_elements,
@@ -135,6 +183,7 @@ fn limits(limits: &PluginLimits) -> Limits {
         fragment: limits.fragment.get(),
         series: limits.series,
         log: limits.log as u64,
+        http_time: limits.http_time,
     }
 }
 
@@ -152,5 +201,16 @@ mod tests {
         assert_eq!(cache(&[home, ("XDG_CACHE_HOME", "/var/cache")]), Some("/var/cache/millrace/plugins".into()));
         assert_eq!(cache(&[home, ("XDG_CACHE_HOME", "here")]), Some("/home/miller/.cache/millrace/plugins".into()));
         assert_eq!(cache(&[("HOME", "")]), None);
+    }
+
+    #[test]
+    fn stores_of_plugins_are_kept_where_the_user_keeps_data() {
+        let data = |variables: &[(&str, &str)]| {
+            user_data(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into()))
+        };
+        let home = ("HOME", "/home/miller");
+        assert_eq!(data(&[home]), Some("/home/miller/.local/share/millrace/plugins".into()));
+        assert_eq!(data(&[home, ("XDG_DATA_HOME", "/var/lib")]), Some("/var/lib/millrace/plugins".into()));
+        assert_eq!(data(&[]), None);
     }
 }

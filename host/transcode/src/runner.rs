@@ -7,7 +7,6 @@ mod breaker;
 mod drain;
 mod feeds;
 mod ladders;
-mod states;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -32,7 +31,6 @@ use drain::{Cancel, Drain};
 use feeds::{Feeds, NewTracks};
 pub use ladders::LadderError;
 use ladders::{Ladders, Rung};
-use states::States;
 
 /// Runs transcoders on the broadcasts of a bus. When it is dropped, they are aborted; [`Runner::shutdown`] lets them finish.
 pub struct Runner {
@@ -46,7 +44,6 @@ struct Inner {
     factories: Vec<Arc<dyn Factory>>,
     ladders: Ladders,
     tasks: Mutex<HashMap<Key, Task>>,
-    states: States,
     stopping: Arc<AtomicBool>,
     decoders: Arc<Decoders>,
 }
@@ -107,7 +104,6 @@ impl Runner {
             factories,
             ladders: Ladders::new(ladders),
             tasks: Mutex::default(),
-            states: States::default(),
             stopping: Arc::default(),
             decoders: Arc::new(Decoders::new(decoding)),
         });
@@ -326,7 +322,6 @@ impl Inner {
             outputs,
             encoders,
             state: Slot::default(),
-            broadcast_state: self.states.of(&key.factory, broadcast),
             life: Arc::default(),
             counters: counters.clone(),
             clock,

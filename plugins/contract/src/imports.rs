@@ -40,20 +40,20 @@ mod tests {
         let component = std::path::PathBuf::from(format!("{dist}/gop-stats-{example}.wasm"));
         let names = list(&component).expect("`make plugins-examples-all` has built it");
         let (own, others): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| name.starts_with("millrace:plugin/"));
-        assert!(own.contains(&"millrace:plugin/metrics@0.2.0".into()), "{example}: {own:?}");
+        assert!(own.contains(&"millrace:plugin/metrics@0.2.1".into()), "{example}: {own:?}");
         (own, others)
     }
 
     fn imports_nothing_but_the_contract(example: &str) {
         let (own, others) = imports(example);
-        assert!(own.iter().all(|name| name.ends_with("@0.2.0")), "{example}: {own:?}");
+        assert!(own.iter().all(|name| name.ends_with("@0.2.1")), "{example}: {own:?}");
         assert!(others.is_empty(), "{example}: {others:?}");
     }
 
     /// The host answers for WASI 0.2, whatever its third number.
     fn imports_the_contract_and_wasi(example: &str) {
         let (own, others) = imports(example);
-        assert!(own.iter().all(|name| name.ends_with("@0.2.0")), "{example}: {own:?}");
+        assert!(own.iter().all(|name| name.ends_with("@0.2.1")), "{example}: {own:?}");
         assert!(!others.is_empty(), "{example} needs nothing of WASI");
         assert!(others.iter().all(|name| name.starts_with("wasi:") && name.contains("@0.2.")), "{example}: {others:?}");
     }

@@ -74,7 +74,8 @@ async fn run(hostile: Option<&[u8]>) -> anyhow::Result<Vec<f64>> {
             broadcasts: Arc::new(|broadcast| broadcast.as_str().starts_with("other/")),
             ..PluginSettings::new(way, "misbehave.wasm")
         };
-        factories.push(plugins.load_bytes(settings, component.to_vec()).await?);
+        factories
+            .push(plugins.load_bytes(settings, component.to_vec()).await?.transcoder().context("it is no transcoder")?);
     }
     let runner = Runner::start(&bus, factories, vec![]);
     let mut streams = JoinSet::new();

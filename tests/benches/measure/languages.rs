@@ -70,7 +70,7 @@ async fn of_language(
         let limits = Limits { cpu: 1000.0, log: 1000, series: 100_000, ..Limits::default() };
         let settings = PluginSettings { limits, ..PluginSettings::new("gop-stats", component) };
         let began = Instant::now();
-        let plugin = plugins.load(settings).await?;
+        let plugin = plugins.load(settings).await?.transcoder().context("it is no transcoder")?;
         anyhow::Ok((plugin, began.elapsed().as_secs_f64() * 1e3))
     };
     let (_, cold) = load().await?;

@@ -38,7 +38,7 @@ pub(crate) fn measure() -> anyhow::Result<Vec<Row>> {
     let limits = Limits { output_rate: u64::MAX, fragments: u64::MAX, cpu: 1000.0, ..Limits::default() };
     let settings =
         PluginSettings { limits, ..PluginSettings::new("passthrough", millrace_tests::shipped("passthrough")) };
-    let plugin = runtime.block_on(plugins.load(settings))?;
+    let plugin = runtime.block_on(plugins.load(settings))?.transcoder().context("it is no transcoder")?;
     let threads = plugin.threads().context("plugins have threads of their own")?;
     let factories: [Arc<dyn Factory>; 3] = [plugin.clone(), Arc::new(Native::Nothing), Arc::new(Native::Copy)];
     let mut medians: [[Vec<f64>; 3]; SIZES.len()] = Default::default();

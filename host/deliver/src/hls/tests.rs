@@ -6,6 +6,7 @@ mod gate;
 mod http;
 mod listing;
 mod playlist;
+mod ranges;
 mod rest;
 mod rules;
 mod source;

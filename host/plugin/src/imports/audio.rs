@@ -30,7 +30,7 @@ impl HostAudioSettings for State {
         track: Resource<TrackHandle>,
     ) -> wasmtime::Result<Option<Resource<AudioSettingsHandle>>> {
         let (rendition, track) = (&self.table.get(&rendition)?.0, &self.table.get(&track)?.0);
-        let settings = self.context().and_then(|context| context.encoders.audio_settings(rendition, track));
+        let settings = self.purpose().transcode().and_then(|context| context.encoders.audio_settings(rendition, track));
         settings.map(|settings| self.push_or_end(AudioSettingsHandle(settings))).transpose()
     }
 
@@ -63,7 +63,7 @@ impl HostAudioEncoder for State {
     ) -> Outcome<Resource<AudioEncoderHandle>> {
         let source = self.table.get(&track)?.0.clone();
         let settings = self.table.get(&settings)?.0;
-        let most = self.plugin.limits.output_tracks;
+        let most = self.limits.output_tracks;
         let open = self
             .started()
             .and_then(|context| Ok(context.encoders.open_audio_within(&name, &source, settings, most)?));

@@ -130,7 +130,7 @@ impl HostVideoEncoder for State {
     ) -> Outcome<Resource<EncoderHandle>> {
         let source = self.table.get(&track)?.0.clone();
         let settings = self.table.get(&settings)?.0.clone();
-        let most = self.plugin.limits.output_tracks;
+        let most = self.limits.output_tracks;
         let open =
             self.started().and_then(|context| Ok(context.encoders.open_within(&name, &source, settings, most)?));
         Ok(open.and_then(|encoder| self.push(EncoderHandle(encoder))))

@@ -45,6 +45,19 @@ impl FragmentHandle {
         }
     }
 
+    /// What it is, or was changed to.
+    pub(super) fn into_media(self) -> wasmtime::Result<Box<Media>> {
+        match self.changed {
+            Some(media) => Ok(media),
+            None => Ok(Box::new(self.source()?.media().clone())),
+        }
+    }
+
+    /// The track it belongs to, as the plugin knows it.
+    pub(super) fn of_track(&self) -> u32 {
+        self.track
+    }
+
     /// True of a copy that is not the source's any more.
     pub(crate) fn is_edited(&self) -> bool {
         self.changed.is_some()
@@ -65,6 +78,13 @@ impl State {
         let pinned = handle.pinned;
         self.pin(pinned)?;
         self.push(handle).inspect_err(|_| self.unpin(pinned))
+    }
+
+    /// Takes a handle that the guest had.
+    pub(super) fn delete_fragment(&mut self, fragment: Resource<FragmentHandle>) -> wasmtime::Result<FragmentHandle> {
+        let handle = self.table.delete(fragment)?;
+        self.unpin(handle.pinned);
+        Ok(handle)
     }
 
     /// A handle to an edited copy.
@@ -206,8 +226,7 @@ impl HostFragment for State {
     }
 
     fn drop(&mut self, fragment: Resource<FragmentHandle>) -> wasmtime::Result<()> {
-        let handle = self.table.delete(fragment)?;
-        self.unpin(handle.pinned);
+        self.delete_fragment(fragment)?;
         Ok(())
     }
 }

@@ -4,7 +4,6 @@ use std::time::Instant;
 
 use tracing::{debug, error, info, warn};
 
-use super::HOOK;
 use crate::bindings::millrace::plugin::log::{Host, Level};
 use crate::rate::Allowance;
 use crate::state::State;
@@ -64,7 +63,7 @@ impl State {
         let broadcast = names.broadcast.as_ref().map(|name| name.as_str());
         let track = names.track.as_ref().map(|name| name.as_str());
         let rendition = names.rendition.as_deref();
-        let hook = HOOK;
+        let hook = self.hook();
         match level {
             Level::Error => error!(plugin, hook, broadcast, track, rendition, "{line}"),
             Level::Warn => warn!(plugin, hook, broadcast, track, rendition, "{line}"),

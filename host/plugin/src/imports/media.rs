@@ -12,11 +12,10 @@ use crate::bindings::millrace::plugin::media::{
     Host, HostContext, HostDescription, HostLoss, HostRendition, HostTrack,
 };
 use crate::bindings::millrace::plugin::types::{Error, Ratio, Size, TrackKind};
+use crate::hook::Hook;
 use crate::state::State;
 use crate::text::tidy;
 
-/// The hook there is.
-pub(crate) const HOOK: &str = "transcoder";
 /// The longest summary, in bytes.
 const MAX_SUMMARY: usize = 200;
 
@@ -24,9 +23,27 @@ const MAX_SUMMARY: usize = 200;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Described {
     pub(crate) summary: String,
-    /// The kinds of track that the transcoder hook wants.
+    pub(crate) transcoder: Wishes,
+    pub(crate) filter: Wishes,
+}
+
+/// What a hook wants to be given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wishes {
+    /// The kinds of track.
     pub(crate) kinds: Vec<Kind>,
     pub(crate) scope: Scope,
+}
+
+impl Described {
+    /// The wishes of a hook that has tracks.
+    fn of(&mut self, hook: Hook) -> Option<&mut Wishes> {
+        match hook {
+            Hook::Transcoder => Some(&mut self.transcoder),
+            Hook::Filter => Some(&mut self.filter),
+            Hook::Access => None,
+        }
+    }
 }
 
 /// Collects what a plugin says about itself.
@@ -49,38 +66,43 @@ pub struct TrackHandle(pub(crate) SourceTrack);
 #[derive(Debug)]
 pub struct LossHandle(pub(crate) Gap);
 
-fn check_hook(hook: &str) -> Result<(), Error> {
-    if hook == HOOK {
-        return Ok(());
+impl State {
+    /// What a hook of the plugin wants.
+    fn wishes(&mut self, description: &Resource<DescriptionHandle>, hook: &str) -> Outcome<&mut Wishes> {
+        let unsupported =
+            |why| Err(Error::Unsupported(format!("{why} hook {:?} (expected transcoder or filter)", tidy(hook))));
+        let Some(known) = Hook::of(hook) else { return Ok(unsupported("unknown")) };
+        if !self.plugin.hooks.has(known) {
+            return Ok(Err(Error::Invalid(format!("the plugin does not export the hook {hook}"))));
+        }
+        let described = &mut self.table.get_mut(description)?.0;
+        Ok(described.of(known).map_or_else(|| unsupported("there are no tracks for the"), Ok))
     }
-    Err(Error::Unsupported(format!("unknown hook {:?} (expected {HOOK})", tidy(hook))))
 }
 
 impl Host for State {}
 
 impl HostDescription for State {
     fn want(&mut self, description: Resource<DescriptionHandle>, hook: String, kind: TrackKind) -> Outcome<()> {
-        let described = &mut self.table.get_mut(&description)?.0;
-        Ok(check_hook(&hook).map(|()| {
+        Ok(self.wishes(&description, &hook)?.map(|wishes| {
             let kind = kind.into();
-            if !described.kinds.contains(&kind) {
-                described.kinds.push(kind);
+            if !wishes.kinds.contains(&kind) {
+                wishes.kinds.push(kind);
             }
         }))
     }
 
     fn set_scope(&mut self, description: Resource<DescriptionHandle>, hook: String, scope: String) -> Outcome<()> {
-        let described = &mut self.table.get_mut(&description)?.0;
-        Ok(check_hook(&hook).and_then(|()| {
-            described.scope = match scope.as_str() {
+        let is_transcoder = hook == Hook::Transcoder.as_str();
+        Ok(self.wishes(&description, &hook)?.and_then(|wishes| {
+            wishes.scope = match scope.as_str() {
                 "track" => Scope::Track,
-                "rendition" => Scope::Rendition,
+                "rendition" if is_transcoder => Scope::Rendition,
                 "broadcast" => Scope::Broadcast,
                 other => {
+                    let expected = if is_transcoder { "track, rendition or broadcast" } else { "track or broadcast" };
                     let other = tidy(other);
-                    return Err(Error::Unsupported(format!(
-                        "unknown scope {other:?} (expected track, rendition or broadcast)"
-                    )));
+                    return Err(Error::Unsupported(format!("unknown scope {other:?} (expected {expected})")));
                 }
             };
             Ok(())
@@ -114,7 +136,7 @@ impl State {
 
 impl HostContext for State {
     fn broadcast(&mut self, _: Resource<ContextHandle>) -> wasmtime::Result<String> {
-        Ok(self.context().map(|context| context.broadcast.to_string()).unwrap_or_default())
+        Ok(self.purpose().broadcast().map(ToString::to_string).unwrap_or_default())
     }
 
     fn settings(&mut self, _: Resource<ContextHandle>) -> wasmtime::Result<String> {
@@ -122,18 +144,17 @@ impl HostContext for State {
     }
 
     fn rendition(&mut self, _: Resource<ContextHandle>) -> wasmtime::Result<Option<Resource<RenditionHandle>>> {
-        let rendition = self.context().and_then(|context| context.rendition.clone());
+        let rendition = self.purpose().rendition().cloned();
         rendition.map(|rendition| self.push_or_end(RenditionHandle(rendition))).transpose()
     }
 
     fn renditions(&mut self, _: Resource<ContextHandle>) -> wasmtime::Result<Vec<Resource<RenditionHandle>>> {
-        let renditions = self.context().map(|context| context.renditions.clone()).unwrap_or_default();
+        let renditions = self.purpose().renditions().to_vec();
         renditions.into_iter().map(|rendition| self.push_or_end(RenditionHandle(rendition))).collect()
     }
 
     fn reason(&mut self, _: Resource<ContextHandle>) -> wasmtime::Result<String> {
-        let reason = self.context().map_or(Reason::Fresh, |context| context.reason);
-        Ok(match reason {
+        Ok(match self.purpose().reason() {
             Reason::Fresh => "fresh",
             Reason::AfterFault => "after-fault",
             Reason::Reloaded => "reloaded",

@@ -12,7 +12,7 @@ impl Host for State {}
 
 impl State {
     fn opener(&self) -> Opener<'_> {
-        let broadcast = self.context().map(|context| &context.broadcast_life);
+        let broadcast = self.purpose().broadcast_life();
         Opener { names: self.names(), life: self.life(), broadcast }
     }
 }

@@ -129,7 +129,7 @@ impl HostOutputTrack for State {
 
 impl State {
     fn open_output(&mut self, name: &str, from: Option<&millrace_media::TrackName>) -> Result<Output, Error> {
-        let most = self.plugin.limits.output_tracks;
+        let most = self.limits.output_tracks;
         let outputs = &self.started()?.outputs;
         Ok(outputs.open_within(name, from, most)?)
     }
@@ -149,7 +149,7 @@ impl State {
         media: Media,
         made_by: MadeBy,
     ) -> Outcome<()> {
-        let (size, most) = (media.size(), self.plugin.limits.fragment);
+        let (size, most) = (media.size(), self.limits.fragment);
         if size > most {
             self.exceeded(made_by);
             return Ok(Err(Error::Overloaded(format!("a fragment of {size} bytes (expected <= {most})"))));
@@ -167,7 +167,7 @@ impl State {
 
     /// The instance went over its output limits. What a publisher made too large or too fast is no fault of the plugin's.
     fn exceeded(&self, made_by: MadeBy) {
-        if let (MadeBy::Plugin, Some(context)) = (made_by, self.context()) {
+        if let (MadeBy::Plugin, Some(context)) = (made_by, self.purpose().transcode()) {
             context.outputs.exceeded();
         }
     }

@@ -6,6 +6,7 @@ use wasmtime::component::Resource;
 use super::Outcome;
 use crate::bindings::millrace::plugin::state::{Host, HostSlot};
 use crate::bindings::millrace::plugin::types::Error;
+use crate::hook::Purpose;
 use crate::state::State;
 use crate::text::tidy;
 
@@ -17,12 +18,20 @@ pub struct SlotHandle(Slot);
 
 impl Host for State {}
 
+fn no_such(purpose: &Purpose, scope: &str) -> Error {
+    let of = purpose.hook().map_or("the plugin describes itself", |_| "the hook access works for the whole server");
+    Error::Invalid(format!("there is no {scope} while {of}"))
+}
+
 impl HostSlot for State {
     fn open(&mut self, scope: String) -> Outcome<Resource<SlotHandle>> {
         let slot = match scope.as_str() {
             "plugin" => Ok(self.plugin.state.clone()),
-            "instance" => self.started().map(|context| context.state.clone()),
-            "broadcast" => self.started().map(|context| context.broadcast_state.clone()),
+            "instance" => self.purpose().state().cloned().ok_or_else(|| no_such(self.purpose(), "instance")),
+            "broadcast" => match self.purpose().broadcast_life() {
+                Some(broadcast) => Ok(self.plugin.broadcast_states.of(broadcast)),
+                None => Err(no_such(self.purpose(), "broadcast")),
+            },
             other => Err(Error::Unsupported(format!(
                 "unknown scope {:?} (expected instance, broadcast or plugin)",
                 tidy(other)

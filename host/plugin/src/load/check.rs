@@ -3,42 +3,49 @@
 use super::LoadFault;
 use crate::compile::World;
 use crate::engine::EngineSettings;
-use crate::factory::Descriptor;
+use crate::hook::{Hook, Hooks};
 use crate::imports::Described;
 use crate::settings::Limits;
 use crate::text::tidy;
 
 /// The package of the contract, and this host's version of it.
 const PACKAGE: &str = "millrace:plugin/";
-const OURS: &str = "0.2.0";
-/// What a plugin exports.
-const EXPORTS: [&str; 2] = ["about", "transcoder"];
+const OURS: &str = "0.2.1";
 /// What a plugin may import of the contract.
-const IMPORTS: [&str; 7] = ["types", "log", "metrics", "state", "media", "output", "codec"];
+const IMPORTS: [&str; 11] =
+    ["types", "log", "metrics", "state", "media", "output", "codec", "timers", "clock", "http", "store"];
 /// What a plugin may import of WASI, version 0.2: packages that are answered whole.
 const WASI: [&str; 7] =
     ["wasi:cli/", "wasi:clocks/", "wasi:filesystem/", "wasi:http/", "wasi:io/", "wasi:random/", "wasi:sockets/"];
 
 /// Imports and exports by name. Whether their types fit is the linker's to say.
-pub(super) fn world(world: &World) -> Result<(), LoadFault> {
+pub(super) fn world(world: &World) -> Result<Hooks, LoadFault> {
     names(&world.imports, &world.exports)
 }
 
 /// Whether these may be the imports and exports of a plugin.
-fn names(imports: &[String], exports: &[String]) -> Result<(), LoadFault> {
+fn names(imports: &[String], exports: &[String]) -> Result<Hooks, LoadFault> {
     imports.iter().try_for_each(|name| import(name))?;
-    for hook in EXPORTS {
-        let ours = |name: &String| {
+    let has = |interface: &str| {
+        exports.iter().any(|name| {
             let exported = name.strip_prefix(PACKAGE).and_then(|rest| rest.split_once('@'));
-            exported.is_some_and(|(interface, version)| interface == hook && age(version) == Age::Ours)
-        };
-        if !exports.iter().any(ours) {
-            let listed: Vec<_> = exports.iter().map(|name| format!("`{}`", tidy(name))).collect();
-            let exports = if listed.is_empty() { "nothing".into() } else { listed.join(", ") };
-            return Err(LoadFault::WrongWorld { missing: format!("{PACKAGE}{hook}@{OURS}"), exports: tidy(&exports) });
-        }
+            exported.is_some_and(|(exported, version)| exported == interface && age(version) == Age::Ours)
+        })
+    };
+    let hooks: Vec<Hook> = Hook::ALL.into_iter().filter(|hook| has(hook.as_str())).collect();
+    let missing = |what: &str| {
+        let listed: Vec<_> = exports.iter().map(|name| format!("`{}`", tidy(name))).collect();
+        let exports = if listed.is_empty() { "nothing".into() } else { listed.join(", ") };
+        LoadFault::WrongWorld { missing: what.to_owned(), exports: tidy(&exports) }
+    };
+    if !has("about") {
+        return Err(missing(&format!("`{PACKAGE}about@{OURS}`")));
     }
-    Ok(())
+    if hooks.is_empty() {
+        let known: Vec<_> = Hook::ALL.into_iter().map(Hook::as_str).collect();
+        return Err(missing(&format!("a hook of `{PACKAGE}` ({})", known.join(", "))));
+    }
+    Ok(Hooks { hooks, wake: has("wake"), messages: has("messages") })
 }
 
 fn import(name: &str) -> Result<(), LoadFault> {
@@ -96,14 +103,13 @@ pub(super) fn limits(limits: &Limits, engine: &EngineSettings) -> Result<(), Loa
     if share.is_finite() && share > 0.0 { Ok(()) } else { Err(LoadFault::Share(share)) }
 }
 
-/// What the plugin says about itself.
-pub(super) fn described(given: Described) -> Result<Descriptor, LoadFault> {
-    let Described { summary, mut kinds, scope } = given;
-    if kinds.is_empty() {
-        return Err(LoadFault::NoKinds);
+/// What the plugin says about itself: each hook that has tracks wants some.
+pub(super) fn described(given: &Described, hooks: &Hooks) -> Result<(), LoadFault> {
+    let wishes = [(Hook::Transcoder, &given.transcoder), (Hook::Filter, &given.filter)];
+    match wishes.into_iter().find(|(hook, wishes)| hooks.has(*hook) && wishes.kinds.is_empty()) {
+        Some((hook, _)) => Err(LoadFault::NoKinds(hook.as_str())),
+        None => Ok(()),
     }
-    kinds.sort();
-    Ok(Descriptor { summary, kinds, scope })
 }
 
 #[cfg(test)]
@@ -126,27 +132,43 @@ mod tests {
             assert!(matches!(import(bad), Err(LoadFault::Import(_))), "{bad}");
         }
         assert_eq!(
-            message(&["millrace:plugin/media@0.2.1"], &HOOKS),
-            "asks for `millrace:plugin/media@0.2.1`, which is newer than the contract of this host, 0.2.0: update Millrace, or build the \
+            message(&["millrace:plugin/media@0.2.2"], &HOOKS),
+            "asks for `millrace:plugin/media@0.2.2`, which is newer than the contract of this host, 0.2.1: update Millrace, or build the \
              plugin against this version"
         );
         assert!(message(&["millrace:plugin/media@0.1.0"], &HOOKS).contains("which is older than the contract"));
-        assert!(message(&["millrace:plugin/http@0.2.0"], &HOOKS).contains("does not give"));
+        assert!(message(&["millrace:plugin/files@0.2.0"], &HOOKS).contains("does not give"));
     }
 
     #[test]
     fn what_is_no_plugin_is_told_what_it_would_have_to_export() {
         let text = message(&[], &["a:b/c"]);
-        assert_eq!(text, "is no plugin: it does not export `millrace:plugin/about@0.2.0` (it exports `a:b/c`)");
+        assert_eq!(text, "is no plugin: it does not export `millrace:plugin/about@0.2.1` (it exports `a:b/c`)");
         let text = message(&[], &HOOKS[..1]);
-        assert!(text.contains("does not export `millrace:plugin/transcoder@0.2.0`"), "{text}");
+        assert!(text.contains("does not export a hook of `millrace:plugin/` (transcoder, filter, access)"), "{text}");
     }
 
     #[test]
-    fn kinds_are_in_their_order_and_must_be_there() {
+    fn the_hooks_are_those_that_are_exported() {
+        let owned = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let exports =
+            ["about@0.2.0", "filter@0.2.1", "wake@0.2.1", "transcoder@0.1.0"].map(|name| format!("{PACKAGE}{name}"));
+        let hooks = names(&owned(&[]), &exports).unwrap();
+        assert_eq!(hooks, Hooks { hooks: vec![Hook::Filter], wake: true, messages: false });
+    }
+
+    #[test]
+    fn a_hook_that_has_tracks_says_which_it_wants() {
         use millrace_media::track::Kind;
-        let given = Described { kinds: vec![Kind::Audio, Kind::Video], ..Described::default() };
-        assert_eq!(described(given).unwrap().kinds, [Kind::Video, Kind::Audio]);
-        assert!(matches!(described(Described::default()), Err(LoadFault::NoKinds)));
+
+        use crate::imports::Wishes;
+        let hooks = |hooks: &[Hook]| Hooks { hooks: hooks.to_vec(), ..Hooks::default() };
+        let video = Wishes { kinds: vec![Kind::Video], ..Wishes::default() };
+        let given = Described { transcoder: video, ..Described::default() };
+        assert!(described(&given, &hooks(&[Hook::Transcoder, Hook::Access])).is_ok());
+        assert!(matches!(
+            described(&given, &hooks(&[Hook::Transcoder, Hook::Filter])),
+            Err(LoadFault::NoKinds("filter"))
+        ));
     }
 }

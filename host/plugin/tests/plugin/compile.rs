@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_plugin::{
-    CacheSettings, CompileError, CompileLimits, Compiler, LoadError, LoadFault, PluginFactory, PluginSettings,
+    CacheSettings, CompileError, CompileLimits, Compiler, LoadError, LoadFault, Plugin, PluginSettings,
 };
 
 use crate::bombs;
 use crate::guests::component;
 use crate::host::{compiler, engine_with, until};
 
-async fn load(compiler: Compiler, bytes: Vec<u8>) -> Result<Arc<PluginFactory>, LoadError> {
+async fn load(compiler: Compiler, bytes: Vec<u8>) -> Result<Arc<Plugin>, LoadError> {
     engine_with(compiler).load_bytes(PluginSettings::new("bad", "bad.wasm"), bytes).await
 }
 

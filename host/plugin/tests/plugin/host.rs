@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use millrace_codec::{VideoCodec, VideoSettings};
 use millrace_media::track::{Event, Kind, Start};
 use millrace_media::{Broadcast, Fragment};
-use millrace_plugin::{CacheSettings, Compiler, EngineSettings, LoadError, PluginFactory, PluginSettings, Plugins};
+use millrace_plugin::{
+    CacheSettings, Compiler, EngineSettings, LoadError, Plugin, PluginFactory, PluginSettings, Plugins,
+};
 use millrace_transcode::factory::{
     Breaker, Context, Decision, Factory, Fault, Gap, Scope, SourceTrack, Stop, Taken, TrackEnd, Transcoder,
 };
@@ -44,16 +46,24 @@ pub(crate) fn misbehave(what: &str) -> PluginSettings {
 }
 
 pub(crate) async fn load(plugins: &Plugins, settings: PluginSettings) -> Result<Arc<PluginFactory>, LoadError> {
-    plugins.load_bytes(settings, component("misbehave")).await
+    let plugin = plugins.load_bytes(settings, component("misbehave")).await?;
+    Ok(plugin.transcoder().expect("it is a transcoder"))
 }
 
 /// `misbehave` built for WASI.
 pub(crate) async fn load_wasi(plugins: &Plugins, settings: PluginSettings) -> Arc<PluginFactory> {
-    plugins.load_bytes(settings, component("misbehave-wasip2")).await.unwrap()
+    let plugin = plugins.load_bytes(settings, component("misbehave-wasip2")).await.unwrap();
+    plugin.transcoder().unwrap()
+}
+
+/// A plugin that comes with Millrace.
+pub(crate) async fn shipped_plugin(plugins: &Plugins, name: &str) -> Arc<Plugin> {
+    let settings = PluginSettings::new(name, format!("{name}.wasm"));
+    plugins.load_bytes(settings, component(name)).await.unwrap()
 }
 
 pub(crate) async fn shipped(plugins: &Plugins, name: &str) -> Arc<PluginFactory> {
-    plugins.load_bytes(PluginSettings::new(name, format!("{name}.wasm")), component(name)).await.unwrap()
+    shipped_plugin(plugins, name).await.transcoder().unwrap()
 }
 
 pub(crate) fn rendition(name: &str, width: u32, height: u32) -> Rendition {
@@ -129,6 +139,12 @@ impl Transcoder for ObservedTranscoder {
     }
     async fn track_end(&mut self, track: u32, why: TrackEnd) -> Result<(), Fault> {
         note(&self.faults, self.transcoder.track_end(track, why).await)
+    }
+    fn poll_called(&mut self, context: &mut task::Context<'_>) -> Poll<()> {
+        self.transcoder.poll_called(context)
+    }
+    async fn attend(&mut self) -> Result<(), Fault> {
+        note(&self.faults, self.transcoder.attend().await)
     }
     async fn stop(&mut self, why: Stop) -> Result<(), Fault> {
         note(&self.faults, self.transcoder.stop(why).await)

@@ -7,7 +7,7 @@ use millrace_plugin::{Limits, LoadFault, PluginSettings, Plugins};
 use millrace_transcode::factory::{Factory, Scope};
 
 use crate::guests::component;
-use crate::host::{engine, load, misbehave, shipped};
+use crate::host::{engine, load, misbehave, shipped_plugin};
 
 /// An empty component: magic, version 13, layer 1.
 const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -75,7 +75,7 @@ async fn a_component_that_is_cut_short_or_broken() {
 async fn a_component_of_another_world() {
     let error = refusal(&engine(), EMPTY).await;
     assert!(
-        error.ends_with("is no plugin: it does not export `millrace:plugin/about@0.2.0` (it exports nothing)"),
+        error.ends_with("is no plugin: it does not export `millrace:plugin/about@0.2.1` (it exports nothing)"),
         "{error}"
     );
 }
@@ -83,7 +83,7 @@ async fn a_component_of_another_world() {
 #[tokio::test]
 async fn a_component_that_asks_for_what_the_host_lacks() {
     let plugins = engine();
-    for name in ["wasi:nn/tensor@0.2.0", "wasi:io/poll@0.3.0", "millrace:plugin/store@0.2.0"] {
+    for name in ["wasi:nn/tensor@0.2.0", "wasi:io/poll@0.3.0", "millrace:plugin/files@0.2.0"] {
         let error = refusal(&plugins, &importing(name)).await;
         assert!(error.ends_with(&format!("asks for `{name}`, which this host does not give to plugins")), "{error}");
     }
@@ -145,9 +145,10 @@ async fn the_plugins_we_ship_describe_themselves() {
         ("audio-passthrough", Scope::Rendition, &[Kind::Audio]),
         ("ladder", Scope::Rendition, &[Kind::Video, Kind::Audio]),
     ] {
-        let plugin = shipped(&plugins, name).await;
-        assert_eq!((plugin.name(), plugin.scope(), plugin.kinds()), (name, scope, kinds));
-        assert!(!plugin.descriptor().summary.is_empty());
+        let plugin = shipped_plugin(&plugins, name).await;
+        let transcoder = plugin.transcoder().unwrap();
+        assert_eq!((transcoder.name(), transcoder.scope(), transcoder.kinds()), (name, scope, kinds));
+        assert!(!plugin.summary().is_empty());
     }
 }
 

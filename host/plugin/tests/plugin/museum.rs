@@ -39,7 +39,7 @@ async fn works(name: &str, component: Vec<u8>) {
         settings: serde_json::json!({ "max_gop_seconds": 0.1 }),
         ..PluginSettings::new("gop-stats", name)
     };
-    let plugin = Observed::new(plugins.load_bytes(settings, component).await.unwrap());
+    let plugin = Observed::new(plugins.load_bytes(settings, component).await.unwrap().transcoder().unwrap());
     let bus = bus();
     let runner = Runner::start(&bus, vec![plugin.clone()], vec![]);
     let mut source = Source::of_size(&bus, 5_000);

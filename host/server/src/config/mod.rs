@@ -9,6 +9,7 @@
 mod api;
 mod fault;
 mod form;
+mod grants;
 mod hls;
 mod http;
 mod ingest;
@@ -47,7 +48,7 @@ pub use log::{Log, LogFilter, LogFormat};
 pub use moq::{Jwt, Moq, Relay, RelayTrust, RelayUrl};
 pub use overlay::{ChangeError, Overlay};
 pub use pattern::BroadcastPattern;
-pub use plugin::{OnFault, Plugin, PluginCache, PluginHost, PluginLimits};
+pub use plugin::{BundledPlugin, Component, OnFault, Plugin, PluginCache, PluginHost, PluginLimits};
 pub use rendition::{Audio, Rendition};
 pub use request::{ladder_from_json, rendition_from_json};
 pub use transcode::{FrameSize, Transcode};
@@ -122,18 +123,17 @@ impl Config {
         self.ladders.iter().find(|ladder| ladder.is_for(broadcast)).map_or(&[], |ladder| &ladder.renditions)
     }
 
-    /// Whether the ladder plugin that comes with Millrace is to be loaded: it is wanted, and the file lists no plugin.
-    pub fn uses_bundled_plugin(&self) -> bool {
-        self.plugin_host.bundled && self.plugins.is_empty()
-    }
-
     /// The files that the configuration names: certificates, the key of tokens, and the components of enabled plugins.
     pub fn files(&self) -> Vec<&Path> {
         let moq = Some(&self.moq).filter(|moq| moq.enabled);
         let tls = self.http.tls.iter().chain(moq.and_then(|moq| moq.tls.as_ref()));
         let tls = tls.flat_map(|tls| [tls.cert.as_path(), tls.key.as_path()]);
         let jwt_key = self.ingest.jwt_key.as_deref();
-        let plugins = self.plugins.iter().filter(|plugin| plugin.enabled).map(|plugin| plugin.path.as_path());
+        let plugins =
+            self.plugins.iter().filter(|plugin| plugin.enabled).filter_map(|plugin| match &plugin.component {
+                Component::File(path) => Some(path.as_path()),
+                Component::Bundled(_) => None,
+            });
         tls.chain(jwt_key).chain(plugins).collect()
     }
 

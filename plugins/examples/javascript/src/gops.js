@@ -1,6 +1,6 @@
 // The GOPs of one track, and the metrics and the alarm made of them.
 
-import { Alarm, Counter, Gauge, Histogram } from 'millrace:plugin/metrics@0.2.0';
+import { Alarm, Counter, Gauge, Histogram } from 'millrace:plugin/metrics@0.2.1';
 
 // Upper bounds of the sizes of fragments, in bytes.
 const FRAGMENT_BYTES = [1e3, 4e3, 16e3, 64e3, 256e3, 1e6, 4e6];

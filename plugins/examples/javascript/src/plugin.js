@@ -1,6 +1,6 @@
 // Measures the GOPs of each video track, and raises an alarm while they are longer than `max_gop_seconds` of the settings.
 
-import { write as log } from 'millrace:plugin/log@0.2.0';
+import { write as log } from 'millrace:plugin/log@0.2.1';
 import { Gops } from './gops.js';
 import { parseSettings } from './settings.js';
 

@@ -17,7 +17,7 @@ fn an_empty_file_is_the_default() {
     assert_eq!(read("\u{feff}# nothing\r\n").unwrap(), default);
     let ladder = &Config::default().ladders[0];
     assert_eq!(ladder.renditions.iter().map(|r| r.name.as_str()).collect::<Vec<_>>(), ["720p", "480p", "240p"]);
-    assert!(Config::default().uses_bundled_plugin());
+    assert!(Config::default().plugin_host.bundled);
 }
 
 #[test]
@@ -59,6 +59,7 @@ fn a_plugin_is_read_with_its_settings_and_limits() {
         broadcasts = ["live/*"]
         on_fault = "drop"
         limits = { call_time = "5ms", output_rate = 2_000_000 }
+        grants = { http = ["api.example", { host = "http://hooks.local:80", private = true }], clock = true, store = "1MiB" }
         [plugin.settings]
         lines = 2
         gain = 0.5
@@ -71,7 +72,7 @@ fn a_plugin_is_read_with_its_settings_and_limits() {
     )
     .unwrap_or_else(|errors| panic!("{errors}"));
     let [captions, other] = &config.plugins[..] else { panic!("{:?}", config.plugins) };
-    assert_eq!(captions.path, Path::new("/etc/millrace/captions.wasm"));
+    assert_eq!(captions.component, Component::File("/etc/millrace/captions.wasm".into()));
     assert_eq!(captions.on_fault, OnFault::Drop);
     assert_eq!(captions.limits.call_time, Duration::from_millis(5));
     assert_eq!(captions.limits.output_rate, BitRate::kbps(2000));
@@ -79,8 +80,12 @@ fn a_plugin_is_read_with_its_settings_and_limits() {
     let settings = json!({ "lines": 2, "gain": 0.5, "since": "2026-01-01", "words": ["a", true, { "deep": 16 }] });
     assert_eq!(captions.settings, settings);
     assert_eq!(other.settings, json!({}));
+    let grants = &captions.grants;
+    let hosts: Vec<_> = grants.http.iter().map(|host| (host.to_string(), host.is_private())).collect();
+    assert_eq!(hosts, [("api.example".into(), false), ("http://hooks.local".into(), true)]);
+    assert_eq!((grants.clock, grants.timers, grants.random, grants.store), (true, false, false, Some(1 << 20)));
+    assert_eq!(other.grants, millrace_plugin::Grants::default());
     assert_eq!(config.files(), [Path::new("/etc/millrace/captions.wasm"), Path::new("/opt/other.wasm")]);
-    assert!(!config.uses_bundled_plugin(), "the file lists plugins of its own");
 }
 
 #[test]

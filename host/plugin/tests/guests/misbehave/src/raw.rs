@@ -1,12 +1,12 @@
 //! What no language's bindings let through: values that the contract's types do not have.
 
-#[link(wasm_import_module = "millrace:plugin/log@0.2.0")]
+#[link(wasm_import_module = "millrace:plugin/log@0.2.1")]
 unsafe extern "C" {
     #[link_name = "write"]
     fn write(level: i32, text: *const u8, len: usize);
 }
 
-#[link(wasm_import_module = "millrace:plugin/metrics@0.2.0")]
+#[link(wasm_import_module = "millrace:plugin/metrics@0.2.1")]
 unsafe extern "C" {
     #[link_name = "[static]counter.open"]
     fn open(name: *const u8, len: usize, by: i32, more: *const u8, entries: usize, result: *mut u8);

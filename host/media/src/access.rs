@@ -11,7 +11,8 @@
 //! says. Failures are not kept. Identical attempts at one time ask once.
 //!
 //! **Bounds.** 256 attempts an authorizer are open at a time; one more is denied. An answer that takes longer than the authorizer's
-//! limit is a denial. No lock is held while an authorizer is asked, and nobody else waits for it than whoever asks the same.
+//! limit is a denial. A client that goes on is asked about again where there was none, a few times: others may have caused that. No lock is
+//! held while an authorizer is asked, and nobody else waits for it than whoever asks the same.
 //!
 //! Without authorizers everything is allowed: an [`Access`] is then nothing but an empty option.
 
@@ -168,6 +169,8 @@ pub struct Access(Option<Arc<[Link]>>);
 struct Decision {
     verdict: Result<BroadcastName, Denied>,
     until: Instant,
+    /// Of a denial: an authorizer has given no answer.
+    unanswered: bool,
 }
 
 impl Access {
@@ -207,13 +210,13 @@ impl Access {
         let mut decision: Option<Decision> = None;
         let mut name = broadcast.clone();
         for link in self.0.as_ref()?.iter() {
-            let Decision { verdict, until } = link.decide(client, action, &name).await;
+            let Decision { verdict, until, unanswered } = link.decide(client, action, &name).await;
             let until = decision.as_ref().map_or(until, |before| before.until.min(until));
             match verdict {
                 Ok(allowed) => name = allowed,
-                Err(denied) => return Some(Decision { verdict: Err(denied), until }),
+                Err(denied) => return Some(Decision { verdict: Err(denied), until, unanswered }),
             }
-            decision = Some(Decision { verdict: Ok(name.clone()), until });
+            decision = Some(Decision { verdict: Ok(name.clone()), until, unanswered });
         }
         decision
     }

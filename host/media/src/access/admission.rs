@@ -1,12 +1,17 @@
 //! A client that asks, and what it may publish or play for as long as it may.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::client::Client;
 use super::{Access, Action, Decision, Denied};
 use crate::BroadcastName;
+
+/// How often no answer is no denial yet, for a client that goes on, and how long is waited until it is asked about again.
+const UNANSWERED: u32 = 3;
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Asks for one client. The default asks nobody: everything is allowed. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -74,20 +79,33 @@ impl Admission {
     /// Asks again, with what the client has shown before.
     ///
     /// # Errors
-    /// Where the client may not go on: it is denied, or allowed under another name than before.
+    /// Where the client may not go on: it is denied, or allowed under another name than before; or there was no answer, several times.
     pub async fn renew(&mut self) -> Result<(), Denied> {
-        let Some(decision) = self.guard.decide(self.action, &self.asked).await else { return Ok(()) };
-        let allowed = decision.verdict?;
-        if allowed != self.allowed {
-            let reason = format!("{} stands for another broadcast now", self.asked);
-            return Err(Denied { reason });
+        let mut unanswered = 0;
+        loop {
+            let Some(decision) = self.guard.decide(self.action, &self.asked).await else { return Ok(()) };
+            match decision.verdict {
+                Ok(allowed) if allowed == self.allowed => {
+                    self.until = Some(decision.until);
+                    return Ok(());
+                }
+                Ok(_) => {
+                    let reason = format!("{} stands for another broadcast now", self.asked);
+                    return Err(Denied { reason });
+                }
+                Err(denied) => {
+                    unanswered += 1;
+                    if !decision.unanswered || unanswered >= UNANSWERED {
+                        return Err(denied);
+                    }
+                    sleep(AGAIN).await;
+                }
+            }
         }
-        self.until = Some(decision.until);
-        Ok(())
     }
 
-    /// Waits until the client may no longer go on: asks again whenever the decision ends, while the client goes on. Losing the future
-    /// loses nothing.
+    /// Waits until the client may no longer go on: asks again whenever the decision ends, while the client goes on. Where the future is
+    /// lost, a question under way is: it has to be kept while other things are done.
     pub async fn revoked(&mut self) -> Denied {
         loop {
             let Some(until) = self.until else { return std::future::pending().await };

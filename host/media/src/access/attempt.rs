@@ -75,7 +75,7 @@ impl Attempt {
         self.client.query(key)
     }
 
-    /// The value of a header. Capital and small letters of the name are the same.
+    /// The first value of a header. Capital and small letters of the name are the same.
     pub fn header(&self, name: &str) -> Option<String> {
         let name = name.to_ascii_lowercase();
         self.note(&name, Field::Header);

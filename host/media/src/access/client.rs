@@ -29,8 +29,7 @@ pub struct Client {
 pub struct TooLong(pub usize);
 
 impl Client {
-    /// A client of `protocol` (`http`, `hls`, `moq`). Several headers of one name count as one, their values joined by commas (RFC 9110,
-    /// 5.3).
+    /// A client of `protocol` (`http`, `hls`, `moq`).
     ///
     /// # Errors
     /// Where query and headers are longer than [`MAX_CLIENT`].
@@ -94,12 +93,9 @@ impl Client {
         pairs.find(|(name, _)| name == key).map(|(_, value)| value.into_owned())
     }
 
-    /// The value of a header, whose name is in small letters.
+    /// The first value of a header, whose name is in small letters.
     pub(super) fn header(&self, name: &str) -> Option<String> {
-        let mut values =
-            self.headers.iter().filter(|(known, _)| known.as_ref() == name).map(|(_, value)| value.as_ref());
-        let first = values.next()?.to_owned();
-        Some(values.fold(first, |joined, value| joined + ", " + value))
+        self.headers.iter().find(|(known, _)| known.as_ref() == name).map(|(_, value)| value.to_string())
     }
 
     /// Tells it from clients that show anything else.

@@ -92,7 +92,8 @@ impl Link {
     /// What the authorizer says of an attempt, or is known to say.
     pub(super) async fn decide(&self, client: &Arc<Client>, action: Action, broadcast: &BroadcastName) -> Decision {
         if !self.authorizer.concerns(broadcast) {
-            return Decision { verdict: Ok(broadcast.clone()), until: Instant::now() + ALLOWED };
+            let until = Instant::now() + ALLOWED;
+            return Decision { verdict: Ok(broadcast.clone()), until, unanswered: false };
         }
         let asked = Asked { client, action, broadcast };
         for _ in 0..PATIENCE {
@@ -155,7 +156,7 @@ impl Link {
         };
         // The longest that a clock can be asked for.
         let until = |expiry| now.checked_add(expiry).unwrap_or(now + ALLOWED);
-        let decision = Decision { verdict, until: expiry.map_or(now, until) };
+        let decision = Decision { verdict, until: expiry.map_or(now, until), unanswered: expiry.is_none() };
         if let Some(fields) = read.as_ref().filter(|_| expiry.is_some()) {
             self.state().cache.keep(Asked { client, action, broadcast }, fields, decision.clone(), now);
         }

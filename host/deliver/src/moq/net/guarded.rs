@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_media::BroadcastName;
-use millrace_media::access::{Admission, Denied, Guard};
+use millrace_media::access::{Denied, Guard};
 use moq_net::{Error, origin};
 use tokio::sync::Semaphore;
 use tokio::task::{AbortHandle, JoinSet};
@@ -127,6 +127,8 @@ async fn offer(
         }
     };
     let mut plays = false;
+    // Kept over all requests, so that none interrupts a question.
+    let mut revoked = std::pin::pin!(admission.revoked());
     loop {
         tokio::select! {
             request = requests.requested_broadcast() => {
@@ -136,7 +138,8 @@ async fn offer(
                     request.reject(Error::NotFound);
                     continue;
                 }
-                match give(shared, &allowed, &mut admission).await {
+                // It is read from the bus once for everybody.
+                match shared.origin.consume().request_broadcast(allowed.as_str()).await {
                     Ok(broadcast) => {
                         plays = true;
                         request.accept(broadcast);
@@ -144,23 +147,11 @@ async fn offer(
                     Err(error) => request.reject(error),
                 }
             }
-            denied = admission.revoked() => {
+            denied = &mut revoked => {
                 tracing::info!(name, %denied, "a client may no longer play");
                 return Some(denied).filter(|_| plays);
             }
         }
-    }
-}
-
-/// The shared broadcast.
-async fn give(
-    shared: &Shared,
-    allowed: &BroadcastName,
-    admission: &mut Admission,
-) -> Result<moq_net::broadcast::Consumer, Error> {
-    tokio::select! {
-        broadcast = shared.origin.consume().request_broadcast(allowed.as_str()) => broadcast,
-        _ = admission.revoked() => Err(Error::Unauthorized),
     }
 }
 

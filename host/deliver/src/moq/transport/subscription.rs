@@ -89,12 +89,14 @@ async fn media(
     let Ok(mut ended) = pump.catch_up() else { return };
     let largest = reader.largest_location();
     let mut served = std::pin::pin!(subscribed.serve_with_largest_location(reader, largest));
+    let name = admitted.name.clone();
+    let mut revoked = std::pin::pin!(admitted.revoked());
     while !ended {
         let step = tokio::select! {
             _ = &mut served => return,
             step = pump.step() => step,
-            denied = admitted.revoked() => {
-                tracing::info!(name = admitted.name, %denied, "a subscriber may no longer play");
+            denied = &mut revoked => {
+                tracing::info!(name, %denied, "a subscriber may no longer play");
                 pump.abort().deny();
                 // It is told, if it reads at all.
                 let _ = tokio::time::timeout(LAST_WORD, served).await;
@@ -137,6 +139,8 @@ async fn catalog(
     };
     let Ok(largest) = publish(&mut editions) else { return };
     let mut served = std::pin::pin!(subscribed.serve_with_largest_location(reader, Some(largest)));
+    let name = admitted.name.clone();
+    let mut revoked = std::pin::pin!(admitted.revoked());
     loop {
         tokio::select! {
             _ = &mut served => return,
@@ -144,8 +148,8 @@ async fn catalog(
                 Ok(()) => if publish(&mut editions).is_err() { return },
                 Err(_) => break,
             },
-            denied = admitted.revoked() => {
-                tracing::info!(name = admitted.name, %denied, "a subscriber may no longer play");
+            denied = &mut revoked => {
+                tracing::info!(name, %denied, "a subscriber may no longer play");
                 // One that was closed from the other side needs no end.
                 let _ = subgroups.close(ServeError::Closed(PublishDoneCode::Unauthorized.into()));
                 let _ = tokio::time::timeout(LAST_WORD, served).await;

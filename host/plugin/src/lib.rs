@@ -16,6 +16,7 @@ mod compile;
 mod engine;
 mod factory;
 mod fault;
+mod filter;
 mod hook;
 mod imports;
 mod instance;
@@ -39,6 +40,7 @@ pub use compile::{
 };
 pub use engine::{EngineError, EngineSettings, Plugins};
 pub use factory::PluginFactory;
+pub use filter::{CallTimes, FilterKey, FilterState, FilterStats, Filters};
 pub use hook::{Hook, Hooks};
 pub use load::{LoadError, LoadFault};
 pub use metrics::RaisedAlarm;

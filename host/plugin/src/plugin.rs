@@ -6,6 +6,7 @@ use std::sync::Arc;
 use millrace_transcode::factory::Breaker;
 
 use crate::factory::PluginFactory;
+use crate::filter::FilterPlugin;
 use crate::hook::{Hook, Hooks};
 use crate::imports::Described;
 use crate::load::Loaded;
@@ -50,6 +51,18 @@ impl Plugin {
                 broadcasts: self.broadcasts.clone(),
                 breaker: self.breaker,
             })
+        })
+    }
+}
+
+impl Plugin {
+    /// Its filter hook, where it has one.
+    pub(crate) fn filter(&self) -> Option<FilterPlugin> {
+        self.hooks().has(Hook::Filter).then(|| FilterPlugin {
+            loaded: self.loaded.clone(),
+            wishes: self.described.filter.clone(),
+            broadcasts: self.broadcasts.clone(),
+            breaker: self.breaker,
         })
     }
 }

@@ -4,6 +4,7 @@
 mod alarms;
 mod body;
 mod broadcasts;
+mod filters;
 mod guard;
 mod ladders;
 mod moq;
@@ -21,7 +22,7 @@ use axum::routing::get;
 use axum::{Json, Router, middleware};
 use millrace_deliver::hls::Hls;
 use millrace_media::Bus;
-use millrace_plugin::Plugins;
+use millrace_plugin::{Filters, Plugins};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, Info, License, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) moq: Option<Arc<Status>>,
     /// None where there is no plugin.
     pub(crate) plugins: Option<Plugins>,
+    /// None where no plugin is a filter.
+    pub(crate) filters: Option<Filters>,
 }
 
 /// The routes. What is not for viewers is for operators alone.
@@ -60,6 +63,7 @@ pub(crate) fn router(shared: Shared, operators: Operators) -> Router {
 fn described(operators: Operators) -> (Router<Shared>, OpenApi) {
     let guarded = OpenApiRouter::new()
         .routes(routes!(transcoders::list))
+        .routes(routes!(filters::list))
         .routes(routes!(alarms::list))
         .routes(routes!(moq::relays))
         .routes(routes!(ladders::list, ladders::add))

@@ -3,6 +3,7 @@
 mod bombs;
 mod compile;
 mod contract;
+mod filters;
 mod guests;
 mod host;
 mod hostile;

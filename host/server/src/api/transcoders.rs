@@ -113,6 +113,12 @@ pub(super) async fn list(State(shared): State<Shared>) -> Answer<Transcoders> {
     answer(Transcoders { transcoders: stats.map(|(key, stats)| Transcoder::new(&key, &stats)).collect() })
 }
 
+impl Faults {
+    pub(super) fn new(start: u64, fragment: u64, stop: u64) -> Self {
+        Self { start, fragment, stop }
+    }
+}
+
 impl Transcoder {
     pub(super) fn new(key: &Key, stats: &Stats) -> Self {
         Self {
@@ -121,7 +127,7 @@ impl Transcoder {
             broadcast: key.broadcast.to_string(),
             track: key.track.as_ref().map(ToString::to_string),
             fragments: stats.fragments,
-            faults: Faults { start: stats.start_faults, fragment: stats.fragment_faults, stop: stats.stop_faults },
+            faults: Faults::new(stats.start_faults, stats.fragment_faults, stats.stop_faults),
             skipped: stats.skipped,
             over_share: stats.over_share,
             waiting: stats.waiting,
@@ -150,6 +156,6 @@ impl Transcoder {
 }
 
 /// To the microsecond.
-fn milliseconds(time: Duration) -> f64 {
+pub(super) fn milliseconds(time: Duration) -> f64 {
     time.as_micros() as f64 / 1000.0
 }

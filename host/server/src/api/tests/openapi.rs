@@ -42,6 +42,7 @@ async fn every_route_is_described() {
         "GET /api/v1/moq",
         "GET /api/v1/moq/relays",
         "GET /api/v1/transcoders",
+        "GET /api/v1/filters",
         "GET /api/v1/alarms",
         "POST /api/v1/ladders",
         "POST /api/v1/ladders/{ladder}/renditions",
@@ -72,6 +73,7 @@ async fn answers_are_as_described() {
         ("GET", "/api/v1/moq", "/api/v1/moq", ""),
         ("GET", "/api/v1/moq/relays", "/api/v1/moq/relays", ""),
         ("GET", "/api/v1/transcoders", "/api/v1/transcoders", ""),
+        ("GET", "/api/v1/filters", "/api/v1/filters", ""),
         ("GET", "/api/v1/alarms", "/api/v1/alarms", ""),
     ] {
         let answer = site.send(method, path, &[("content-type", "application/json")], body).await;

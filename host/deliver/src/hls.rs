@@ -33,6 +33,7 @@ mod master;
 mod meters;
 mod path;
 mod playlist;
+mod ranges;
 mod registry;
 mod segment;
 mod silence;
@@ -43,6 +44,7 @@ use std::time::Duration;
 
 pub use http::router;
 pub use playlist::{Answer, Measured, MediaPlaylist, Position, Report, Stored, Surroundings, Wanted};
+pub use ranges::{DATE_RANGE_SCHEME, DateRanges};
 pub use registry::Hls;
 
 /// What HLS is served with.

@@ -12,9 +12,10 @@
 //! | `catalog.json` | the hang catalog: source, live rungs, sound; of a view, the rung and its sound |
 //! | `catalog` | the same as an MSF catalog, with CMAF packaging |
 //! | `.catalog` | for clients that know no other: the picture of the broadcast or the view, whose header is in `0.mp4` |
-//! | a track's name | the track |
+//! | `events` | the source's events as an MSF event timeline; the MSF catalog lists it once there are any |
+//! | a track's name | the track, also of text and data, which no catalog lists |
 //!
-//! A track whose name is that of a catalog cannot be reached.
+//! A track whose name is that of a catalog cannot be reached. One that is called `events` is served in the timeline's place.
 //!
 //! **Groups and objects.** The groups of a track are those of the broadcast's [calendar](millrace_media::calendar), for sound as for
 //! pictures, and have its numbers, which rise across a publisher's return and a restart. An object is a fragment, `moof` and `mdat`, byte
@@ -34,6 +35,7 @@
 //! next. A subscriber who is behind by the whole window is served no longer.
 
 mod catalog;
+mod events;
 mod meters;
 mod net;
 mod priority;

@@ -18,6 +18,7 @@ use super::cors::Cors;
 use super::feed::{Feed, Running};
 use super::meters::Meters;
 use super::playlist::{MediaPlaylist, Report, Surroundings};
+use super::ranges::Ranges;
 use crate::renditions;
 
 /// HLS of everything on a bus. When it is dropped, its tasks end.
@@ -39,6 +40,7 @@ struct Shared {
 pub(super) struct Entry {
     pub(super) broadcast: Broadcast,
     tracks: Mutex<Tracks>,
+    ranges: Arc<Ranges>,
     /// Counts what changes the multivariant playlist.
     pub(super) renditions: watch::Sender<u64>,
 }
@@ -200,6 +202,7 @@ impl Shared {
             let entry = Arc::new(Entry {
                 broadcast: broadcast.clone(),
                 tracks: Mutex::default(),
+                ranges: Arc::new(Ranges::new(self.bus.settings().window.duration)),
                 renditions: watch::Sender::new(0),
             });
             let replaced = broadcasts.insert(broadcast.name().clone(), entry.clone());
@@ -265,7 +268,8 @@ impl Entry {
             *count += 1;
             let name = track.name().clone();
             let longest = shared.bus.settings().calendar.max_segment;
-            let running = Running::start(self.broadcast.clone(), track, playlist, self.renditions.clone(), longest);
+            let (renditions, ranges) = (self.renditions.clone(), self.ranges.clone());
+            let running = Running::start(self.broadcast.clone(), track, playlist, renditions, ranges, longest);
             tracks.running.insert(name, running);
             came = true;
         }
@@ -296,7 +300,7 @@ impl Entry {
 
     /// What the playlist of `feed` says about the others. Only those that are listed are reported on.
     pub(super) fn surroundings(&self, feed: &Feed) -> Surroundings {
-        let mut surroundings = Surroundings::default();
+        let mut surroundings = Surroundings { ranges: self.ranges.now(), ..Surroundings::default() };
         let live = self.live();
         let targets = live.iter().filter_map(|other| other.with(MediaPlaylist::part_target));
         surroundings.part_target = targets.max_by(Time::cmp);

@@ -5,6 +5,7 @@ mod cadence;
 mod http;
 mod listing;
 mod playlist;
+mod ranges;
 mod rest;
 mod rules;
 mod source;

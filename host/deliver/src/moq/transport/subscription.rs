@@ -99,9 +99,15 @@ async fn catalog(
     form: Form,
     mut editions: watch::Receiver<Editions>,
 ) {
+    let mut sent = None;
     let mut publish = |editions: &mut watch::Receiver<Editions>| -> Result<Location, ServeError> {
         let edition = editions.borrow_and_update().newest().clone();
         let text = edition.text(form).clone();
+        // An edition may be new in another form alone.
+        if sent.as_ref() == Some(&text) {
+            return Ok(Location::new(edition.group, 0));
+        }
+        sent = Some(text.clone());
         let priority = priority::lower_first(priority::CATALOG);
         let mut group = subgroups.create(Subgroup { group_id: edition.group, subgroup_id: 0, priority })?;
         session.shared.transport.object(text.len() as u64);

@@ -3,6 +3,7 @@
 mod api;
 mod bombs;
 mod browser;
+mod calls;
 mod connections;
 mod forms;
 mod guard;

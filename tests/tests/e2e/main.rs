@@ -4,6 +4,7 @@ mod api;
 mod bombs;
 mod browser;
 mod bundled;
+mod calls;
 mod connections;
 mod forms;
 mod guard;

@@ -11,6 +11,7 @@ mod load;
 mod logs;
 mod misbehave;
 mod museum;
+mod reach;
 mod sound;
 mod source;
 mod wasi;

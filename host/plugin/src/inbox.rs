@@ -246,7 +246,6 @@ impl Calls {
     }
 
     /// Waits for the next call. Dropping the future loses none.
-    #[allow(dead_code, reason = "for hooks whose instances are driven by a loop of their own")]
     pub(crate) async fn next(&mut self) -> Call {
         loop {
             poll_fn(|context| self.poll_ready(context)).await;

@@ -1,5 +1,6 @@
 //! The real binary, with real tools around it.
 
+mod access;
 mod api;
 mod bombs;
 mod browser;

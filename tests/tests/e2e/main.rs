@@ -4,6 +4,7 @@ mod api;
 mod bombs;
 mod browser;
 mod connections;
+mod events;
 mod forms;
 mod guard;
 mod hostile;

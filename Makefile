@@ -158,19 +158,22 @@ plugins-examples-rust: setup-examples ## Builds the example plugin in Rust, for 
 	$(GUESTS)/debug/componentize $(GUESTS)/$(GUEST_TARGET)/release/gop_stats.wasm $(EXAMPLES_DIST)/gop-stats-rust.wasm
 	install -C -m 644 $(GUESTS)/wasm32-wasip2/release/gop_stats.wasm $(EXAMPLES_DIST)/gop-stats-wasip2.wasm
 
-plugins-examples-c: setup-examples ## Builds the example plugin in C
+plugins-examples-c: setup-examples ## Builds the example plugins in C
 	@mkdir -p $(EXAMPLES_DIST)
 	CARGO_TARGET_DIR=$(GUESTS) $(MAKE) -C $(EXAMPLES)/c
 	install -C -m 644 $(EXAMPLES)/c/build/gop-stats.wasm $(EXAMPLES_DIST)/gop-stats-c.wasm
+	CARGO_TARGET_DIR=$(GUESTS) $(MAKE) -C $(EXAMPLES)/c-keyframes
+	install -C -m 644 $(EXAMPLES)/c-keyframes/build/keyframes.wasm $(EXAMPLES_DIST)/keyframes-c.wasm
 
 plugins-examples-javascript: setup-examples-all $(EXAMPLES_DIST)/gop-stats-javascript.wasm ## Builds the example plugin in JavaScript (installs its node_modules, 390 MB)
 
-$(EXAMPLES_DIST)/gop-stats-javascript.wasm: $(WIT) $(wildcard $(EXAMPLES)/javascript/*.js* $(EXAMPLES)/javascript/src/*.js)
+$(EXAMPLES_DIST)/gop-stats-javascript.wasm: $(WIT) $(wildcard $(EXAMPLES)/javascript/*.js* $(EXAMPLES)/javascript/src/*.js $(EXAMPLES)/javascript/addresses/*.js)
 	@mkdir -p $(EXAMPLES_DIST)
 	$(NPM) --prefix $(EXAMPLES)/javascript ci --no-audit --no-fund
 	$(NPM) --prefix $(EXAMPLES)/javascript run build:bare
 	$(NPM) --prefix $(EXAMPLES)/javascript run build
 	cp $(EXAMPLES)/javascript/build/gop-stats-bare.wasm $(EXAMPLES_DIST)/gop-stats-javascript-bare.wasm
+	cp $(EXAMPLES)/javascript/build/addresses.wasm $(EXAMPLES_DIST)/addresses-javascript.wasm
 	cp $(EXAMPLES)/javascript/build/gop-stats.wasm $@
 
 plugins-examples-python: setup-examples-all $(EXAMPLES_DIST)/gop-stats-python.wasm ## Builds the example plugin in Python (installs componentize-py into its venv)
@@ -200,4 +203,4 @@ web/dist/index.html: $(WEB_SOURCES) web/node_modules/.package-lock.json
 clean: ## Removes all that was built here, and the npm packages
 	$(CARGO) clean
 	rm -rf plugins/dist web/dist web/node_modules tests/node_modules
-	rm -rf $(addprefix $(EXAMPLES)/,c/build javascript/build javascript/node_modules python/venv)
+	rm -rf $(addprefix $(EXAMPLES)/,c/build c-keyframes/build javascript/build javascript/node_modules python/venv)

@@ -1,8 +1,11 @@
 //! One track of a publisher, from what is read to what the bus takes.
 
+use std::sync::Arc;
+
 use millrace_cmaf::{Chunk, WriteError as Unwritable};
 use millrace_media::calendar::NoPlace;
-use millrace_media::track::{Kind, Producer, WriteError};
+use millrace_media::stage::{Outcome, Report, Writer};
+use millrace_media::track::{Kind, WriteError};
 use millrace_media::{Media, Publisher, Time, TrackName};
 
 use crate::pieces::{Lengths, PieceError, Pieces};
@@ -70,7 +73,7 @@ pub(crate) struct Lane {
     /// Under which its fragments are counted.
     protocol: &'static str,
     kind: Kind,
-    producer: Producer,
+    writer: Writer,
     pieces: Pieces,
     /// Whole seconds from the source's timeline to the broadcast's, once it is known.
     offset: Option<i64>,
@@ -89,14 +92,15 @@ impl Lane {
     pub(crate) fn new(
         protocol: &'static str,
         kind: Kind,
-        producer: Producer,
+        writer: Writer,
         lengths: Lengths,
         before: Option<Time>,
     ) -> Self {
+        let report = Arc::new(Counted { protocol, track: writer.track().name().clone() });
         Self {
             protocol,
             kind,
-            producer,
+            writer: writer.with_report(report),
             pieces: Pieces::new(kind, lengths),
             offset: None,
             lead: None,
@@ -107,7 +111,7 @@ impl Lane {
     }
 
     pub(crate) fn name(&self) -> &TrackName {
-        self.producer.track().name()
+        self.writer.track().name()
     }
 
     /// The decode time of the last chunk, on the source's timeline.
@@ -153,6 +157,7 @@ impl Lane {
             self.wants_keyframe |= hole;
             if self.wants_keyframe && !chunk.is_keyframe() {
                 dropped(self.protocol, "after-loss");
+                self.writer.lost(1);
                 return Ok(());
             }
             self.wants_keyframe = false;
@@ -193,31 +198,59 @@ impl Lane {
     pub(crate) fn end_group(&mut self) {
         // Groups of sound begin where those of pictures do, whatever the publisher's are.
         if self.kind == Kind::Video {
-            self.producer.end_group();
+            self.writer.end_group();
         }
     }
 
     /// Ends the track: nothing more comes of it.
     pub(crate) fn finish(mut self) {
         self.flush();
-        self.producer.end();
+        self.writer.end();
     }
 
     fn send(&mut self, piece: Media) {
         let size = piece.size();
-        match self.producer.write(piece) {
-            Ok(_) => {
-                metrics::counter!("millrace_ingest_fragments_total", "protocol" => self.protocol).increment(1);
-                metrics::counter!("millrace_ingest_bytes_total", "protocol" => self.protocol).increment(size);
-            }
-            Err(WriteError::NoPlace(NoPlace::BeforeKeyframe)) => dropped(self.protocol, "before-keyframe"),
-            Err(error) => {
-                tracing::debug!(%error, track = %self.name(), "a fragment is dropped");
-                dropped(self.protocol, "no-place");
-                self.wants_keyframe = true;
-            }
+        match self.writer.write(piece) {
+            Ok(Some(_)) => written(self.protocol, size),
+            // It is counted once it is decided.
+            Ok(None) => {}
+            Err(error) => self.wants_keyframe |= refused(self.protocol, self.name(), &error),
         }
     }
+}
+
+/// Counts what becomes of fragments that wait to be decided.
+struct Counted {
+    protocol: &'static str,
+    track: TrackName,
+}
+
+impl Report for Counted {
+    fn settled(&self, bytes: u64, outcome: Outcome<'_>) {
+        match outcome {
+            Outcome::Written => written(self.protocol, bytes),
+            Outcome::Discarded => dropped(self.protocol, "filter"),
+            Outcome::AfterRefused => dropped(self.protocol, "after-loss"),
+            Outcome::Refused(error) => drop(refused(self.protocol, &self.track, error)),
+        }
+    }
+}
+
+/// Counts a fragment that was written.
+fn written(protocol: &'static str, bytes: u64) {
+    metrics::counter!("millrace_ingest_fragments_total", "protocol" => protocol).increment(1);
+    metrics::counter!("millrace_ingest_bytes_total", "protocol" => protocol).increment(bytes);
+}
+
+/// Counts a fragment that the track has refused. True where those that follow depend on it.
+fn refused(protocol: &'static str, track: &TrackName, error: &WriteError) -> bool {
+    if let WriteError::NoPlace(NoPlace::BeforeKeyframe) = error {
+        dropped(protocol, "before-keyframe");
+        return false;
+    }
+    tracing::debug!(%error, %track, "a fragment is dropped");
+    dropped(protocol, "no-place");
+    true
 }
 
 /// Counts something that a publisher sent and that is not passed on.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -11,6 +11,7 @@ use crate::bus::Shared as BusShared;
 use crate::calendar::{Calendar, Epoch, EpochInfo, Group, Segment, SegmentInfo};
 use crate::clock::Moment;
 use crate::name::{BroadcastName, TrackName};
+use crate::stage::{Chain, Gate, Load, Stage, Work, Writer};
 use crate::time::Time;
 use crate::track::{Info, Producer, Provenance, Track};
 
@@ -31,6 +32,9 @@ pub enum TrackError {
     /// The broadcast has ended.
     #[error("the broadcast has ended")]
     Ended,
+    /// A track is to be written past the filters.
+    #[error("the tracks of {0} are written through its filters, and not straight")]
+    HasChain(BroadcastName),
 }
 
 /// Where a broadcast is in its life.
@@ -63,6 +67,8 @@ struct Shared {
     tracks: Mutex<BTreeMap<TrackName, Track>>,
     /// Counts the changes to the tracks and the state.
     changes: watch::Sender<u64>,
+    /// The queue to its chain, where it has one.
+    gate: OnceLock<Arc<Gate>>,
 }
 
 struct Life {
@@ -89,7 +95,29 @@ impl Broadcast {
             life: Mutex::new(life),
             tracks: Mutex::default(),
             changes: watch::Sender::new(0),
+            gate: OnceLock::new(),
         }))
+    }
+
+    /// Puts a chain between publishers and the tracks. Its task ends with the broadcast.
+    pub(crate) fn set_chain(&self, stage: &dyn Stage, chain: Box<dyn Chain>) {
+        let gate = self.0.gate.get_or_init(Arc::default).clone();
+        stage.threads().spawn(Work::new(gate.clone(), self.downgrade(), chain).run());
+        if let State::Ended { .. } = self.state() {
+            gate.close();
+        }
+    }
+
+    /// What waits for its chain; none where publishers write straight to the tracks.
+    pub fn queued(&self) -> Option<Load> {
+        self.0.gate.get().map(|gate| gate.load())
+    }
+
+    /// Waits until all that was written has come through the chain.
+    pub(crate) fn settle(&self) {
+        if let Some(gate) = self.0.gate.get() {
+            gate.settle();
+        }
     }
 
     /// Its name.
@@ -243,6 +271,9 @@ impl Broadcast {
         for track in self.tracks().iter().filter(|track| track.provenance().is_source()) {
             track.end();
         }
+        if let Some(gate) = self.0.gate.get() {
+            gate.close();
+        }
         self.changed();
     }
 
@@ -274,6 +305,9 @@ impl Broadcast {
             !track.is_ended()
         });
         if changed {
+            if let Some(gate) = self.0.gate.get() {
+                gate.sweep();
+            }
             self.changed();
         }
     }
@@ -291,6 +325,13 @@ impl Weak {
     /// True while the broadcast is there and has not ended.
     pub fn is_live(&self) -> bool {
         self.0.upgrade().is_some_and(|shared| !matches!(Broadcast(shared).state(), State::Ended { .. }))
+    }
+
+    /// Ends the broadcast where it is there: see [`Broadcast::close`].
+    pub(crate) fn close(&self) {
+        if let Some(shared) = self.0.upgrade() {
+            Broadcast(shared).close();
+        }
     }
 
     /// True of two handles to one broadcast.
@@ -332,12 +373,38 @@ impl Publisher {
         lock(&self.broadcast.0.calendar).offset(first)
     }
 
-    /// Adds a track of the source, or goes on with the one of this name that an earlier epoch had.
+    /// Adds a track of the source, or goes on with the one of this name that an earlier epoch had. What is written comes through the
+    /// broadcast's chain, where it has one: every protocol uses this.
     ///
     /// # Errors
     /// Where the name is taken, also by another connection of this publisher that is still writing, or there are too many tracks.
+    pub fn write_track(&self, name: TrackName, info: Info) -> Result<Writer, TrackError> {
+        // A writer that has gone holds the name until its last fragment is through.
+        self.broadcast.settle();
+        let epoch = self.epoch();
+        let producer = self.producer(name, info, epoch)?;
+        Ok(match self.broadcast.0.gate.get() {
+            Some(gate) => Writer::queued(gate.clone(), producer, epoch),
+            None => Writer::straight(producer),
+        })
+    }
+
+    /// As [`Publisher::write_track`], straight to the track.
+    ///
+    /// # Errors
+    /// As there; where the broadcast has a chain.
     pub fn create_track(&self, name: TrackName, info: Info) -> Result<Producer, TrackError> {
-        let epoch = lock(&self.broadcast.0.calendar).epoch().map(|epoch| epoch.number);
+        if self.broadcast.0.gate.get().is_some() {
+            return Err(TrackError::HasChain(self.broadcast.name().clone()));
+        }
+        self.producer(name, info, self.epoch())
+    }
+
+    fn epoch(&self) -> Option<Epoch> {
+        lock(&self.broadcast.0.calendar).epoch().map(|epoch| epoch.number)
+    }
+
+    fn producer(&self, name: TrackName, info: Info, epoch: Option<Epoch>) -> Result<Producer, TrackError> {
         let known = self.broadcast.track(name.as_str()).filter(|track| track.provenance().is_source());
         let same_kind = |track: &Track| track.info().is_none_or(|known| known.kind() == info.kind());
         let Some(track) = known.filter(|track| !track.is_ended()) else {
@@ -357,13 +424,18 @@ impl Publisher {
     /// Ends the broadcast.
     pub fn finish(mut self) {
         self.finished = true;
+        self.broadcast.settle();
         self.broadcast.end(self.broadcast.0.bus.clock.now().monotonic);
     }
 }
 
 impl Drop for Publisher {
     fn drop(&mut self) {
-        if !self.finished && self.broadcast.state() == State::Live {
+        if self.finished {
+            return;
+        }
+        self.broadcast.settle();
+        if self.broadcast.state() == State::Live {
             self.broadcast.wait_for_return(self.broadcast.0.bus.clock.now().monotonic);
         }
     }

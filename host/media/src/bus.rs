@@ -14,6 +14,7 @@ use crate::broadcast::{Broadcast, Publisher, State};
 use crate::calendar;
 use crate::clock::Clock;
 use crate::name::BroadcastName;
+use crate::stage::Stage;
 use crate::track::{Total, Track, Window};
 
 /// What a bus is made with.
@@ -127,6 +128,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Arc<Clock>,
     pub(crate) observers: Observers,
     pub(crate) total: Arc<Total>,
+    stage: Option<Arc<dyn Stage>>,
     broadcasts: Mutex<BTreeMap<BroadcastName, Broadcast>>,
     changes: watch::Sender<u64>,
 }
@@ -148,11 +150,21 @@ impl Shared {
 impl Bus {
     /// A bus with no broadcasts.
     pub fn new(settings: Settings, clock: Arc<Clock>) -> Self {
+        Self::make(settings, clock, None)
+    }
+
+    /// A bus with no broadcasts, where `stage` stands between publishers and tracks.
+    pub fn with_stage(settings: Settings, clock: Arc<Clock>, stage: Arc<dyn Stage>) -> Self {
+        Self::make(settings, clock, Some(stage))
+    }
+
+    fn make(settings: Settings, clock: Arc<Clock>, stage: Option<Arc<dyn Stage>>) -> Self {
         Self(Arc::new(Shared {
             settings,
             clock,
             observers: Observers::default(),
             total: Total::new(settings.total),
+            stage,
             broadcasts: Mutex::default(),
             changes: watch::Sender::new(0),
         }))
@@ -203,8 +215,15 @@ impl Bus {
             });
         }
         broadcast.begin_epoch(now);
-        broadcasts.insert(name.clone(), broadcast.clone());
+        let known = broadcasts.insert(name.clone(), broadcast.clone());
         drop(broadcasts);
+        let is_new = known.is_none_or(|known| !known.is_same(&broadcast));
+        if is_new
+            && let Some(stage) = &self.0.stage
+            && let Some(chain) = stage.chain(&broadcast)
+        {
+            broadcast.set_chain(&**stage, chain);
+        }
         self.0.changed();
         Ok(Publisher::new(broadcast))
     }

@@ -114,6 +114,17 @@ impl Cursor {
     }
 }
 
+/// The group that a fragment belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    /// One that has begun.
+    Known(Group),
+    /// The newest, which begins where the fragment does.
+    Moved(Group),
+    /// One that begins with it.
+    Next,
+}
+
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Calendar {
@@ -196,14 +207,14 @@ impl Calendar {
         let Some(epoch) = self.epochs.back().map(|e| e.info.number) else { return Err(NoPlace::BeforeKeyframe) };
         let in_epoch = cursor.last.filter(|last| last.epoch == epoch);
         let start = timing.presentation_time;
-        let group = match kind {
-            Kind::Video if timing.keyframe => self.access_point(start),
-            // Another track may have begun so many groups that this one's is forgotten.
-            Kind::Video => {
-                in_epoch.filter(|last| self.find(last.group).is_some()).ok_or(NoPlace::BeforeKeyframe)?.group
-            }
-            Kind::Audio | Kind::Text | Kind::Image | Kind::Data => self.follow(start),
+        let group = match self.target(epoch, in_epoch, kind, timing)? {
+            Target::Known(group) => group,
+            Target::Moved(group) => self.move_start(group, start),
+            Target::Next => self.open(epoch, start),
         };
+        if kind == Kind::Video && timing.keyframe {
+            self.epochs.back_mut().expect("an epoch has begun").has_video = true;
+        }
         let group = in_epoch.map_or(group, |last| group.max(last.group));
         let end = start + timing.duration;
         self.end = Some(self.end.map_or(end, |known| known.max(end)));
@@ -266,38 +277,77 @@ impl Calendar {
         self.find(group).is_some_and(|group| time > group.start + SAME_INSTANT)
     }
 
+    /// Where a fragment of the source would stand if it were placed now. Its segment may become a later one.
+    ///
+    /// # Errors
+    /// As [`Calendar::place_source`].
+    pub(crate) fn preview_source(&self, cursor: &Cursor, kind: Kind, timing: Timing) -> Result<Place, NoPlace> {
+        let Some(epoch) = self.epochs.back().map(|e| e.info.number) else { return Err(NoPlace::BeforeKeyframe) };
+        let in_epoch = cursor.last.filter(|last| last.epoch == epoch);
+        let group = match self.target(epoch, in_epoch, kind, timing)? {
+            Target::Known(group) | Target::Moved(group) => group,
+            Target::Next => Group(self.next_group),
+        };
+        let group = in_epoch.map_or(group, |last| group.max(last.group));
+        let segment = self.find(group).or(self.groups.back()).map_or(Segment(0), |group| group.segment);
+        let mut cursor = *cursor;
+        Ok(cursor.advance(epoch, group, segment))
+    }
+
+    /// The group that a fragment of the source belongs to.
+    fn target(&self, epoch: Epoch, in_epoch: Option<Place>, kind: Kind, timing: Timing) -> Result<Target, NoPlace> {
+        let start = timing.presentation_time;
+        Ok(match kind {
+            Kind::Video if timing.keyframe => self.access_point(epoch, start),
+            // Another track may have begun so many groups that this one's is forgotten.
+            Kind::Video => {
+                let known = in_epoch.filter(|last| self.find(last.group).is_some());
+                Target::Known(known.ok_or(NoPlace::BeforeKeyframe)?.group)
+            }
+            Kind::Audio | Kind::Text | Kind::Image | Kind::Data => self.follow(epoch, start),
+        })
+    }
+
     /// The group that an access point of the source's video at `start` begins, or joins where another track has begun it.
-    fn access_point(&mut self, start: Time) -> Group {
-        let entry = self.epochs.back_mut().expect("an epoch has begun");
-        let (epoch, first_picture) = (entry.info.number, !entry.has_video);
-        entry.has_video = true;
+    fn access_point(&self, epoch: Epoch, start: Time) -> Target {
         let near = |group: &GroupEntry, by: Time| group.start - start <= by && start - group.start <= by;
-        if let Some(last) = self.groups.back_mut().filter(|group| group.epoch == epoch) {
-            if first_picture && near(last, START_SKEW) {
-                last.start = start;
-                self.segments.move_start(last.segment, start);
-                return last.number;
+        if let Some(last) = self.groups.back().filter(|group| group.epoch == epoch) {
+            if !self.has_video() && near(last, START_SKEW) {
+                return Target::Moved(last.number);
             }
             if start <= last.start + SAME_INSTANT {
                 let known = self.groups.iter().rev().find(|group| group.epoch == epoch && near(group, SAME_INSTANT));
-                return known.or(self.groups.back()).expect("there is a last group").number;
+                return Target::Known(known.unwrap_or(last).number);
             }
         }
-        self.open(epoch, start)
+        Target::Next
     }
 
     /// The group that sound or data at `start` belongs to. Without video it begins one each segment target.
-    fn follow(&mut self, start: Time) -> Group {
-        let entry = self.epochs.back().expect("an epoch has begun");
-        let (epoch, has_video) = (entry.info.number, entry.has_video);
+    fn follow(&self, epoch: Epoch, start: Time) -> Target {
         let Some(last) = self.groups.back().filter(|group| group.epoch == epoch) else {
-            return self.open(epoch, start);
+            return Target::Next;
         };
-        if !has_video && start - last.start >= self.segments.cut_after() {
-            return self.open(epoch, start);
+        if !self.has_video() && start - last.start >= self.segments.cut_after() {
+            return Target::Next;
         }
         let known = self.groups.iter().rev().take_while(|group| group.epoch == epoch);
-        known.clone().find(|group| group.start <= start).or(known.last()).expect("there is a last group").number
+        let found = known.clone().find(|group| group.start <= start).or(known.last());
+        Target::Known(found.expect("there is a last group").number)
+    }
+
+    /// Whether the epoch has a keyframe.
+    fn has_video(&self) -> bool {
+        self.epochs.back().is_some_and(|epoch| epoch.has_video)
+    }
+
+    /// The newest group begins at `start`, where the first frame of the epoch is.
+    fn move_start(&mut self, group: Group, start: Time) -> Group {
+        if let Some(last) = self.groups.back_mut() {
+            last.start = start;
+            self.segments.move_start(last.segment, start);
+        }
+        group
     }
 
     fn open(&mut self, epoch: Epoch, start: Time) -> Group {

@@ -176,6 +176,17 @@ impl Fragment {
         self.0.object == 0
     }
 
+    /// The media, taken out where nobody else has the fragment.
+    pub(crate) fn into_media(self) -> Media {
+        Arc::try_unwrap(self.0).map_or_else(|shared| shared.media.clone(), |placed| placed.media)
+    }
+
+    /// As this one, with other media: a fragment that has its place before it is written.
+    pub fn replaced(&self, media: Media) -> Self {
+        let placed = &self.0;
+        Self::new(media, self.place(), placed.info.clone(), self.arrived(), placed.charge)
+    }
+
     /// The media, to be written to another track. Copies no media bytes.
     pub fn media(&self) -> &Media {
         &self.0.media

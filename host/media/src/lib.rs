@@ -1,7 +1,7 @@
 //! The bus that every part of the server reads and writes: broadcasts, their tracks, and the fragments that flow through them.
 //!
 //! An ingest module publishes a [`broadcast`](bus::Bus::publish) and writes [fragments](fragment::Fragment) to the
-//! [producers](track::Producer) of its tracks. Anyone may read a track through a [consumer](track::Consumer) with a cursor of its
+//! [writers](stage::Writer) of its tracks: straight to the track, or through a [stage](stage). Anyone may read a track through a [consumer](track::Consumer) with a cursor of its
 //! own. The [calendar](calendar::Calendar) of the broadcast gives every fragment its place: epoch, group, object and segment.
 //!
 //! Nothing here does I/O, and nothing here looks into media: a fragment's bytes were parsed before they came. The only source of
@@ -14,6 +14,7 @@ pub mod clock;
 pub mod fragment;
 pub mod name;
 pub mod payload;
+pub mod stage;
 pub mod time;
 pub mod track;
 

@@ -72,6 +72,10 @@ impl AnswerHandle {
 }
 
 impl HostAttempt for State {
+    fn settings(&mut self, _: Resource<AttemptHandle>) -> wasmtime::Result<String> {
+        Ok(self.plugin.settings.clone())
+    }
+
     fn action(&mut self, attempt: Resource<AttemptHandle>) -> wasmtime::Result<String> {
         Ok(self.table.get(&attempt)?.0.action().to_owned())
     }

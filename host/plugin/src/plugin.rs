@@ -1,20 +1,23 @@
 //! A loaded plugin, and its hooks.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use millrace_transcode::factory::Breaker;
 
 use crate::factory::PluginFactory;
+use crate::grants::{Denial, Grants};
 use crate::hook::{Hook, Hooks};
 use crate::imports::Described;
 use crate::load::Loaded;
-use crate::settings::{BroadcastFilter, PluginSettings};
+use crate::settings::{BroadcastFilter, Limits, PluginSettings};
 
 /// A plugin that is compiled, linked and has described itself.
 pub struct Plugin {
     pub(crate) loaded: Arc<Loaded>,
     described: Described,
+    path: PathBuf,
     pub(crate) broadcasts: BroadcastFilter,
     pub(crate) breaker: Breaker,
 }
@@ -23,7 +26,8 @@ impl Plugin {
     pub(crate) fn new(loaded: Arc<Loaded>, mut described: Described, settings: &PluginSettings) -> Self {
         described.transcoder.kinds.sort();
         described.filter.kinds.sort();
-        Self { loaded, described, broadcasts: settings.broadcasts.clone(), breaker: settings.breaker }
+        let path = settings.path.clone();
+        Self { loaded, described, path, broadcasts: settings.broadcasts.clone(), breaker: settings.breaker }
     }
 
     /// What it is called.
@@ -34,6 +38,26 @@ impl Plugin {
     /// What it says it does, in one line. Empty where it does not say.
     pub fn summary(&self) -> &str {
         &self.described.summary
+    }
+
+    /// The component's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What each of its instances may take.
+    pub fn limits(&self) -> &Limits {
+        &self.loaded.limits
+    }
+
+    /// What it may reach beyond its own media.
+    pub fn grants(&self) -> &Grants {
+        &self.loaded.reach.grants
+    }
+
+    /// What it has asked for without having the grant.
+    pub fn denials(&self) -> Vec<Denial> {
+        self.loaded.reach.denials.list()
     }
 
     /// What it exports.

@@ -36,6 +36,14 @@ impl Share {
         let _ = self.earned_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 
+    /// When the plugin may be called again, where more has been used than the share allows.
+    pub(crate) fn over_until(&self, now: Instant) -> Option<Instant> {
+        let earned_at = self.earned_at.load(Ordering::Relaxed);
+        let over = earned_at.checked_sub(self.since(now).saturating_add(nanos(AHEAD)))?;
+        // Never over by less than a nanosecond: at that time it is not over any more.
+        (over > 0).then(|| now + Duration::from_nanos(over))
+    }
+
     /// True where more has been used than the share allows.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
         self.earned_at.load(Ordering::Relaxed) > self.since(now).saturating_add(nanos(AHEAD))
@@ -68,6 +76,8 @@ mod tests {
         let mut used = Duration::ZERO;
         for tenth in 0..600 {
             let now = start + Duration::from_millis(100 * tenth);
+            assert_eq!(share.over_until(now).is_some(), share.is_over(now));
+            assert!(share.over_until(now).is_none_or(|then| !share.is_over(then)));
             if !share.is_over(now) {
                 share.charge(Duration::from_millis(300), now);
                 used += Duration::from_millis(300);

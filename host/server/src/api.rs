@@ -8,6 +8,7 @@ mod guard;
 mod ladders;
 mod moq;
 mod others;
+mod plugins;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,7 @@ use axum::routing::get;
 use axum::{Json, Router, middleware};
 use millrace_deliver::hls::Hls;
 use millrace_media::Bus;
-use millrace_plugin::Plugins;
+use millrace_plugin::{Plugin, Plugins};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, Info, License, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) moq: Option<Arc<Status>>,
     /// None where there is no plugin.
     pub(crate) plugins: Option<Plugins>,
+    /// The plugins, in the order of the configuration.
+    pub(crate) loaded: Arc<[Arc<Plugin>]>,
 }
 
 /// The routes. What is not for viewers is for operators alone.
@@ -61,6 +64,8 @@ fn described(operators: Operators) -> (Router<Shared>, OpenApi) {
     let guarded = OpenApiRouter::new()
         .routes(routes!(transcoders::list))
         .routes(routes!(alarms::list))
+        .routes(routes!(plugins::list))
+        .routes(routes!(plugins::send))
         .routes(routes!(moq::relays))
         .routes(routes!(ladders::list, ladders::add))
         .routes(routes!(ladders::show, ladders::remove))

@@ -16,7 +16,8 @@ use millrace_cmaf::write::{ChunkWriter, InitSettings, Packet};
 use millrace_codec::audio::{AudioEncoder, OpusEncoder};
 use millrace_codec::{Size, VideoCodec, VideoEncoder, VideoSettings, open_video_encoder};
 use millrace_media::fragment::Marks;
-use millrace_media::track::{Format, Producer};
+use millrace_media::stage::Writer;
+use millrace_media::track::Format;
 use millrace_media::{BroadcastName, Bus, Publisher, Time, Timescale, TrackName};
 
 use picture::Painter;
@@ -90,11 +91,11 @@ struct Source {
     offset: i64,
     painter: Painter,
     encoder: Box<dyn VideoEncoder>,
-    video: Option<Producer>,
+    video: Option<Writer>,
     video_chunks: ChunkWriter,
     tone: Tone,
     sound: Box<dyn AudioEncoder>,
-    audio: Producer,
+    audio: Writer,
     audio_chunks: ChunkWriter,
     packets: Vec<millrace_codec::audio::AudioPacket>,
 }
@@ -119,7 +120,7 @@ impl Source {
             language: None,
             bitrate: Some(AUDIO_BITRATE),
         };
-        let audio = publisher.create_track(TrackName::new("audio")?, info.info()?)?;
+        let audio = publisher.write_track(TrackName::new("audio")?, info.info()?)?;
         Ok(Self {
             publisher,
             offset,
@@ -169,7 +170,7 @@ impl Source {
     }
 
     /// The video track, made once the encoder knows its headers.
-    fn video(&mut self) -> anyhow::Result<&mut Producer> {
+    fn video(&mut self) -> anyhow::Result<&mut Writer> {
         if self.video.is_none() {
             let config = self.encoder.config().context("the encoder gave a picture without headers")?;
             let info = InitSettings {
@@ -180,7 +181,7 @@ impl Source {
                 language: None,
                 bitrate: Some(VIDEO_BITRATE),
             };
-            self.video = Some(self.publisher.create_track(TrackName::new("video")?, info.info()?)?);
+            self.video = Some(self.publisher.write_track(TrackName::new("video")?, info.info()?)?);
         }
         self.video.as_mut().context("the track was just made")
     }

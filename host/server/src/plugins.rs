@@ -103,6 +103,8 @@ fn engine(config: &Config) -> anyhow::Result<EngineSettings> {
             .max()
             .unwrap_or(0)
             .max(defaults.table_elements),
+        store: config.plugin_host.store.clone().or_else(|| user_data(|name| std::env::var_os(name))),
+        ca: config.plugin_host.ca.clone(),
         ..defaults
     })
 }
@@ -137,10 +139,18 @@ fn user_cache(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     Some(caches?.join("millrace/plugins"))
 }
 
+/// The directory for what is to be kept, by the same specification.
+fn user_data(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let absolute = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let data = absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")));
+    Some(data?.join("millrace/plugins"))
+}
+
 fn settings(plugin: &config::Plugin, path: &Path) -> PluginSettings {
     let patterns = plugin.broadcasts.clone();
     PluginSettings {
         settings: plugin.settings.clone(),
+        grants: plugin.grants.clone(),
         broadcasts: Arc::new(move |broadcast| patterns.iter().any(|pattern| pattern.matches(broadcast))),
         limits: limits(&plugin.limits),
         breaker: Breaker {
@@ -173,6 +183,7 @@ fn limits(limits: &PluginLimits) -> Limits {
         fragment: limits.fragment.get(),
         series: limits.series,
         log: limits.log as u64,
+        http_time: limits.http_time,
     }
 }
 
@@ -190,5 +201,16 @@ mod tests {
         assert_eq!(cache(&[home, ("XDG_CACHE_HOME", "/var/cache")]), Some("/var/cache/millrace/plugins".into()));
         assert_eq!(cache(&[home, ("XDG_CACHE_HOME", "here")]), Some("/home/miller/.cache/millrace/plugins".into()));
         assert_eq!(cache(&[("HOME", "")]), None);
+    }
+
+    #[test]
+    fn stores_of_plugins_are_kept_where_the_user_keeps_data() {
+        let data = |variables: &[(&str, &str)]| {
+            user_data(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into()))
+        };
+        let home = ("HOME", "/home/miller");
+        assert_eq!(data(&[home]), Some("/home/miller/.local/share/millrace/plugins".into()));
+        assert_eq!(data(&[home, ("XDG_DATA_HOME", "/var/lib")]), Some("/var/lib/millrace/plugins".into()));
+        assert_eq!(data(&[]), None);
     }
 }

@@ -9,6 +9,7 @@ use millrace_deliver::hls::Hls;
 use millrace_ingest::http::Ingest;
 use millrace_media::Bus;
 use millrace_media::clock::Clock;
+use millrace_plugin::Plugins;
 use millrace_supervise::restart;
 use millrace_transcode::Runner;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -56,6 +57,7 @@ pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result
     let bus = Bus::new(settings::bus(&config), Arc::new(Clock::system()));
     let loaded = plugins::load(&config).await?;
     let (factories, plugins) = (loaded.factories(), loaded.plugins);
+    let loaded: Arc<[_]> = loaded.list.into();
     let ladders = overlay.apply(&config.ladders).iter().map(settings::ladder).collect();
     let runner = Arc::new(Runner::start_within(&bus, factories, ladders, settings::decoding(&config)));
     let ladders = Arc::new(Ladders::new(&config, overlay, runner.clone()));
@@ -64,12 +66,18 @@ pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result
     let moq = moq.map(|moq| moq.serve(&config, &bus, publishers)).transpose()?;
     let status = moq.as_ref().map(|moq| moq.status().clone());
     let ports = status.as_ref().map(|status| status.ports.clone()).unwrap_or_default();
-    let shared =
-        api::Shared { bus: bus.clone(), hls: hls.clone(), ladders, moq: status.clone(), plugins: plugins.clone() };
+    let shared = api::Shared {
+        bus: bus.clone(),
+        hls: hls.clone(),
+        ladders,
+        moq: status.clone(),
+        plugins: plugins.clone(),
+        loaded,
+    };
     let app = Router::new()
         .merge(millrace_deliver::hls::router("/hls", hls.clone()))
         .nest("/ingest", millrace_ingest::http::router(ingest.clone()))
-        .merge(telemetry::router(telemetry.clone(), bus.clone(), plugins))
+        .merge(telemetry::router(telemetry.clone(), bus.clone(), plugins.clone()))
         .merge(moq::router(status))
         .merge(pages::router(&ports));
     let operators = |reach| Operators { token: config.api.token.clone(), reach, local: local.clone() };
@@ -106,6 +114,7 @@ pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result
     }
     serving.stop(LAST_MOMENTS).await;
     tasks.shutdown().await;
+    save_stores(plugins).await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -124,6 +133,15 @@ async fn end(bus: &Bus, runner: &Runner, demo: Option<Demo>) {
     bus.broadcasts().iter().for_each(|broadcast| broadcast.close());
     if tokio::time::timeout(LAST_MOMENTS, runner.shutdown()).await.is_err() {
         tracing::warn!("some transcoders did not finish in time");
+    }
+}
+
+/// Waits until what plugins have stored is on disk.
+async fn save_stores(plugins: Option<Plugins>) {
+    let Some(plugins) = plugins else { return };
+    let saved = tokio::task::spawn_blocking(move || plugins.save_stores(LAST_MOMENTS)).await;
+    if !saved.unwrap_or(false) {
+        tracing::warn!("what plugins have stored last is not on disk");
     }
 }
 

@@ -79,8 +79,8 @@ impl Source {
             match track {
                 Track::Known(track) => {
                     let name = name(track.track_id, track.info.kind());
-                    let producer = publisher.create_track(name, track.info.clone())?;
-                    let lane = Lane::new(PROTOCOL, track.info.kind(), producer, lengths, None);
+                    let writer = publisher.write_track(name, track.info.clone())?;
+                    let lane = Lane::new(PROTOCOL, track.info.kind(), writer, lengths, None);
                     lanes.push((track.track_id, lane));
                 }
                 Track::Unsupported { track_id, reason, .. } => {
@@ -109,8 +109,8 @@ impl Source {
             let (name, end) = (old.name().clone(), old.end());
             // A track has one writer at a time.
             drop(old);
-            let producer = publisher.create_track(name, track.info.clone())?;
-            self.lanes.push((track_id, Lane::new(PROTOCOL, track.info.kind(), producer, lengths, end)));
+            let writer = publisher.write_track(name, track.info.clone())?;
+            self.lanes.push((track_id, Lane::new(PROTOCOL, track.info.kind(), writer, lengths, end)));
         }
         Ok(())
     }

@@ -202,8 +202,8 @@ impl State {
         let Some(publisher) = &self.publisher else { return Err(WriteRefusal::Ended) };
         let used: Vec<TrackName> = self.tracks.values().map(|track| track.lane.name().clone()).collect();
         let name = self.names.choose(key, header.info.kind(), &used);
-        let producer = publisher.create_track(name, header.info.clone())?;
-        Ok(Lane::new(PROTOCOL, header.info.kind(), producer, lengths, before))
+        let writer = publisher.write_track(name, header.info.clone())?;
+        Ok(Lane::new(PROTOCOL, header.info.kind(), writer, lengths, before))
     }
 
     fn leave(&mut self, finished: bool) {

@@ -8,7 +8,7 @@ use super::blocks::{Blocks, Charge};
 use super::info::{Info, Kind};
 use super::listing::{Listing, ListingError};
 use super::share::Held;
-use super::state::Track;
+use super::state::{State, Track};
 use crate::calendar::{Calendar, Cursor, Epoch, Group, NoPlace, Timing};
 use crate::fragment::{Fragment, Media, Place};
 use crate::time::{Time, Timescale};
@@ -166,12 +166,26 @@ impl Producer {
     /// a derived track has to go on.
     pub fn write(&mut self, media: Media) -> Result<Fragment, WriteError> {
         let kind = self.track.info().ok_or(WriteError::NoInfo)?.kind();
-        let timing = Timing {
-            presentation_time: media.presentation_time,
-            duration: media.duration,
-            keyframe: media.marks.keyframe,
-        };
+        let timing = timing(&media);
         self.append(media, |calendar, cursor, unix| calendar.place_source(cursor, kind, timing, unix))
+    }
+
+    /// The fragment of the source that [`Producer::write`] would make of this media now, where it stands in the calendar included; its
+    /// segment may become a later one. The track is as it was before.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn preview(&self, media: Media) -> Result<Fragment, WriteError> {
+        let calendar = self.track.0.calendar.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.track.state();
+        let info = state.info.clone().ok_or(WriteError::NoInfo)?;
+        self.check_open(&state, &info, &media)?;
+        let place = calendar.preview_source(&state.cursor, info.kind(), timing(&media))?;
+        self.check_place(&state, &info, &media, &place)?;
+        drop(state);
+        drop(calendar);
+        let arrived = self.track.0.clock.now().monotonic;
+        Ok(Fragment::new(media, place, info, arrived, Charge::default()))
     }
 
     /// Writes a fragment that was derived from `group` of the source. Never waits. Short slices are copied, but for those of a fragment
@@ -217,28 +231,11 @@ impl Producer {
         // The calendar's lock is always taken first and the track's inside it, so that a place and its fragment are one step.
         let mut calendar = self.track.0.calendar.lock().unwrap_or_else(PoisonError::into_inner);
         let mut state = self.track.state();
-        if state.ended {
-            return Err(WriteError::Ended);
-        }
         let info = state.info.clone().ok_or(WriteError::NoInfo)?;
-        if media.decode_time.scale() != info.timescale {
-            return Err(WriteError::Timescale { given: media.decode_time.scale(), expected: info.timescale });
-        }
         let mut cursor = state.cursor;
+        self.check_open(&state, &info, &media)?;
         let place = place(&mut calendar, &mut cursor, now.unix)?;
-        let is_over = |last: &Place| state.group_end == Some(last.sequence) && last.group == place.group;
-        if state.cursor.last().as_ref().is_some_and(is_over) {
-            return Err(WriteError::GroupEnded(place.group));
-        }
-        if let Some(last) = state.entries.back().filter(|last| last.place().epoch == place.epoch) {
-            let is_source = self.track.provenance().is_source();
-            // A writer that is behind its source may have described the track for an epoch that its fragments have not reached.
-            let is_same = Arc::ptr_eq(last.info(), &info) || *last.info() == info;
-            if !is_source && !is_same && !state.source_changed {
-                return Err(WriteError::Described);
-            }
-            check_time(last, media.decode_time, is_source)?;
-        }
+        self.check_place(&state, &info, &media, &place)?;
         state.cursor = cursor;
         state.source_changed = false;
         let fragment = Fragment::new(media, place, info, now.monotonic, charge);
@@ -246,6 +243,35 @@ impl Producer {
         state.push(fragment.clone(), self.track.0.window);
         let held = self.track.0.share.set(state.pinned());
         Ok((fragment, held))
+    }
+
+    /// Checks that the track takes fragments like this one, wherever it stands.
+    fn check_open(&self, state: &State, info: &Info, media: &Media) -> Result<(), WriteError> {
+        if state.ended {
+            return Err(WriteError::Ended);
+        }
+        if media.decode_time.scale() != info.timescale {
+            return Err(WriteError::Timescale { given: media.decode_time.scale(), expected: info.timescale });
+        }
+        Ok(())
+    }
+
+    /// Checks that a fragment may follow the last one at `place`.
+    fn check_place(&self, state: &State, info: &Arc<Info>, media: &Media, place: &Place) -> Result<(), WriteError> {
+        let is_over = |last: &Place| state.group_end == Some(last.sequence) && last.group == place.group;
+        if state.cursor.last().as_ref().is_some_and(is_over) {
+            return Err(WriteError::GroupEnded(place.group));
+        }
+        if let Some(last) = state.entries.back().filter(|last| last.place().epoch == place.epoch) {
+            let is_source = self.track.provenance().is_source();
+            // A writer that is behind its source may have described the track for an epoch that its fragments have not reached.
+            let is_same = Arc::ptr_eq(last.info(), info) || *last.info() == *info;
+            if !is_source && !is_same && !state.source_changed {
+                return Err(WriteError::Described);
+            }
+            check_time(last, media.decode_time, is_source)?;
+        }
+        Ok(())
     }
 
     /// Says that the newest group is complete, so that nobody has to wait for the next one to know. What would go on with it is refused.
@@ -265,6 +291,11 @@ impl Producer {
     pub fn end(&mut self) {
         self.track.end();
     }
+}
+
+/// What the calendar needs to know.
+fn timing(media: &Media) -> Timing {
+    Timing { presentation_time: media.presentation_time, duration: media.duration, keyframe: media.marks.keyframe }
 }
 
 /// Checks that the time `given` may follow `last` in its epoch.

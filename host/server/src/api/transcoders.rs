@@ -95,6 +95,8 @@ pub(super) struct Faults {
     start: u64,
     fragment: u64,
     stop: u64,
+    /// In calls for something else than media: a time it has asked for, an answer, a message.
+    call: u64,
 }
 
 /// What each transcoder has done, and its faults
@@ -121,7 +123,12 @@ impl Transcoder {
             broadcast: key.broadcast.to_string(),
             track: key.track.as_ref().map(ToString::to_string),
             fragments: stats.fragments,
-            faults: Faults { start: stats.start_faults, fragment: stats.fragment_faults, stop: stats.stop_faults },
+            faults: Faults {
+                start: stats.start_faults,
+                fragment: stats.fragment_faults,
+                stop: stats.stop_faults,
+                call: stats.call_faults,
+            },
             skipped: stats.skipped,
             over_share: stats.over_share,
             waiting: stats.waiting,

@@ -47,7 +47,7 @@ fn every_example_in_it_is_right() {
     let config = parse(None, &text, std::iter::empty(), &[]).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(config.ladders.len(), 2);
     assert_eq!(config.ladders[1].renditions[0].name.as_str(), "540p");
-    assert_eq!(config.plugins.len(), 1);
+    assert_eq!(config.plugins.len(), 2);
     let limits = &config.plugins[0].limits;
     assert_eq!(*limits, PluginLimits::default(), "the limits shown are the defaults");
 }

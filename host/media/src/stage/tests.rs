@@ -1,0 +1,4 @@
+mod chain;
+mod ends;
+mod flow;
+mod overload;

@@ -7,6 +7,7 @@ mod browser;
 mod bundled;
 mod calls;
 mod connections;
+mod events;
 mod forms;
 mod guard;
 mod hostile;

@@ -9,7 +9,7 @@ macro_rules! names {
 }
 
 names! {
-    AV1C = b"av1C" AVCC = b"avcC" BTRT = b"btrt" DOPS = b"dOps" EDTS = b"edts" ELNG = b"elng" ELST = b"elst" EMSG = b"emsg"
+    AV1C = b"av1C" AVCC = b"avcC" BTRT = b"btrt" DOPS = b"dOps" EDTS = b"edts" ELNG = b"elng" ELST = b"elst" EMIB = b"emib" EMSG = b"emsg"
     ESDS = b"esds" FREE = b"free" FTYP = b"ftyp" HDLR = b"hdlr" HVCC = b"hvcC" MDAT = b"mdat" MDHD = b"mdhd" MDIA = b"mdia"
     META = b"meta" MFHD = b"mfhd" MFRA = b"mfra" MINF = b"minf" MOOF = b"moof" MOOV = b"moov" MVEX = b"mvex" MVHD = b"mvhd"
     PASP = b"pasp" PDIN = b"pdin" PRFT = b"prft" SIDX = b"sidx" SKIP = b"skip" SSIX = b"ssix" STBL = b"stbl" STSD = b"stsd" STYP = b"styp" TFDT = b"tfdt"

@@ -20,6 +20,7 @@ use crate::fourcc::{self, FourCC};
 use crate::reader::{Limits, ReadError};
 pub(crate) use codec::AudioSpecificConfig;
 pub use display::display_size;
+pub use sample_entry::EVENT_MESSAGES;
 use sample_entry::Entry;
 
 /// What a `moov` says of its tracks. Cheap to clone.
@@ -82,6 +83,9 @@ pub enum CodecConfig {
     /// Namespace, schema location and auxiliary media types of TTML (ISO/IEC 14496-12, 12.6.3): three texts, each with a zero byte behind
     /// it.
     Ttml(Bytes),
+    /// Timed metadata: the name of its sample entry, `evte`, `mett` or `urim` (ISO/IEC 23001-18, 7; ISO/IEC 14496-12, 12.3.3), and what
+    /// follows the fields that every sample entry has.
+    Data(FourCC, Bytes),
 }
 
 impl CodecConfig {
@@ -90,7 +94,7 @@ impl CodecConfig {
         match self {
             Self::Avc(record) | Self::Hevc(record) | Self::Av1(record) => record,
             Self::Aac(record) | Self::Opus(record) => record,
-            Self::WebVtt(record) | Self::Ttml(record) => record,
+            Self::WebVtt(record) | Self::Ttml(record) | Self::Data(_, record) => record,
         }
     }
 }

@@ -47,9 +47,9 @@ mod split;
 pub mod write;
 
 pub use fourcc::FourCC;
-pub use header::{CodecConfig, Header, Note, Track, TrackHeader, describe, display_size};
+pub use header::{CodecConfig, EVENT_MESSAGES, Header, Note, Track, TrackHeader, describe, display_size};
 pub use join::{carries_events, join, rewrite};
-pub use reader::{BeforeZero, Chunk, Item, Limits, ReadError, Reader, SegmentType, chunk_of};
+pub use reader::{BeforeZero, Chunk, Item, Limits, ReadError, Reader, SegmentType, chunk_of, sample_events};
 pub use split::split;
 pub use write::edit::{events, insert, with_samples, without_events, without_samples};
 pub use write::{WriteError, with_event};

@@ -25,6 +25,7 @@ pub use chunk::Chunk;
 use chunk::Form;
 pub use error::{BeforeZero, ReadError};
 use event::Before;
+pub use event::sample_events;
 pub use limits::Limits;
 pub use single::chunk_of;
 

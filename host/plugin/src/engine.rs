@@ -2,8 +2,9 @@
 
 mod ticker;
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wasmtime::component::{HasSelf, Linker};
@@ -12,9 +13,11 @@ use wasmtime::{Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 use crate::bindings::Everything;
 use crate::compile::codegen::{self, MEMORY_GUARD, MEMORY_RESERVATION};
 use crate::compile::{Compiler, Compiling};
+use crate::http::{Http, TrustError};
 use crate::metrics::{RaisedAlarm, Registry};
 use crate::settings::Limits;
 use crate::state::State;
+use crate::store::Stores;
 use crate::threads::GuestThreads;
 use crate::wasi;
 use ticker::Ticker;
@@ -44,6 +47,10 @@ pub struct EngineSettings {
     pub table_elements: usize,
     /// How they are compiled.
     pub compiler: Compiler,
+    /// The directory of the stores of plugins that are granted one.
+    pub store: Option<PathBuf>,
+    /// A PEM file of authorities that HTTP requests trust beside those of the system.
+    pub ca: Option<PathBuf>,
 }
 
 impl EngineSettings {
@@ -56,6 +63,8 @@ impl EngineSettings {
             memory: limits.memory,
             table_elements: limits.table_elements,
             compiler,
+            store: None,
+            ca: None,
         }
     }
 }
@@ -90,6 +99,11 @@ pub(crate) struct Shared {
     pub(crate) threads: GuestThreads,
     pub(crate) ticker: Ticker,
     pub(crate) metrics: Registry,
+    pub(crate) stores: Stores,
+    /// Made for the first plugin that is granted a host.
+    http: Mutex<Option<Arc<Http>>>,
+    /// The moment that `clock.monotonic` counts from.
+    pub(crate) began: Instant,
     room: Arc<Semaphore>,
 }
 
@@ -107,8 +121,20 @@ impl Plugins {
         let ticker = Ticker::new(engine.clone())?;
         let room = Arc::new(Semaphore::new(settings.max_instances as usize));
         let compiling = Compiling::new(&engine, settings.compiler.clone());
-        let metrics = Registry::default();
-        Ok(Self(Arc::new(Shared { engine, linker, settings, compiling, threads, ticker, metrics, room })))
+        let stores = Stores::new(settings.store.clone());
+        Ok(Self(Arc::new(Shared {
+            engine,
+            linker,
+            settings,
+            compiling,
+            threads,
+            ticker,
+            metrics: Registry::default(),
+            stores,
+            http: Mutex::default(),
+            began: Instant::now(),
+            room,
+        })))
     }
 }
 
@@ -118,6 +144,11 @@ impl Plugins {
         self.0.metrics.render()
     }
 
+    /// Puts on disk what plugins have stored, and waits for it no longer than `within`. False where something is not on disk then. Blocks.
+    pub fn save_stores(&self, within: Duration) -> bool {
+        self.0.stores.flush(within)
+    }
+
     /// The alarms that plugins have raised.
     pub fn alarms(&self) -> Vec<RaisedAlarm> {
         self.0.metrics.alarms()
@@ -125,6 +156,16 @@ impl Plugins {
 }
 
 impl Shared {
+    /// What the HTTP requests of all plugins share. Blocks the first time: certificates are read.
+    pub(crate) fn http(&self) -> Result<Arc<Http>, TrustError> {
+        let mut http = self.http.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(http) = &*http {
+            return Ok(http.clone());
+        }
+        let made = Arc::new(Http::new(self.settings.ca.as_deref())?);
+        Ok(http.insert(made).clone())
+    }
+
     /// A place in the pool, for as long as it is held; none where all are taken.
     pub(crate) fn place(&self) -> Option<OwnedSemaphorePermit> {
         self.room.clone().try_acquire_owned().ok()

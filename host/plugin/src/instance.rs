@@ -6,12 +6,13 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use millrace_media::Fragment;
+use millrace_media::access::{Answer, Attempt};
 use millrace_transcode::factory::{Decision, Fault, Gap, SourceTrack, Stop, TrackEnd};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use wasmtime::component::{Instance as Component, Resource};
 use wasmtime::{CallHook, Store, UpdateDeadline};
 
-use crate::access::{AnswerHandle, Answered, Attempt, AttemptHandle};
+use crate::access::{AnswerHandle, AttemptHandle};
 use crate::bindings::exports::millrace::plugin::{access, filter, messages, transcoder, wake};
 use crate::bindings::millrace::plugin::media;
 use crate::bindings::millrace::plugin::types::Error;
@@ -19,7 +20,9 @@ use crate::engine::Ticking;
 use crate::fault::{OutOfTime, OutOfWait, in_words, lost, returned};
 use crate::hook::{Hook, Purpose};
 use crate::imports::{ContextHandle, Described, DescriptionHandle, LossHandle, TrackHandle, Verdict};
+use crate::inbox::{Call, Calls, Message};
 use crate::load::{Exported, Loaded};
+use crate::messages::MAX_MESSAGE;
 use crate::settings::Limits;
 use crate::state::State;
 use crate::text::tidy;
@@ -247,13 +250,10 @@ impl Instance {
     }
 
     /// Asks an access plugin. It answers through `to`, now or later.
-    pub(crate) async fn authorize(
-        &mut self,
-        attempt: Box<dyn Attempt>,
-        to: oneshot::Sender<Answered>,
-    ) -> Result<(), Fault> {
+    pub(crate) async fn authorize(&mut self, attempt: Arc<Attempt>, to: oneshot::Sender<Answer>) -> Result<(), Fault> {
         let state = self.store.data_mut();
-        let full = |error: Error| returned("authorize", &error);
+        // One that holds on to what it was given before would be full for ever.
+        let full = |error: Error| Fault::Lost(format!("it cannot be given an attempt: {}", in_words(&error)));
         let answer = state.push(AnswerHandle::new(to)).map_err(full)?;
         let attempt = state.push(AttemptHandle(attempt)).map_err(full)?;
         call!(self, "authorize", async {
@@ -264,8 +264,39 @@ impl Instance {
         })
     }
 
+    /// What it is to be called for between its other calls, once it has started; none where it can be called for nothing. There is one of it.
+    pub(crate) fn calls(&self) -> Option<Calls> {
+        let State { plugin, .. } = self.store.data();
+        let inbox = self.store.data().inbox()?;
+        plugin.reach.inboxes.add(inbox);
+        Some(Calls::new(plugin.share.clone(), inbox.clone()))
+    }
+
+    /// Calls it for what [`Instance::calls`] has given.
+    ///
+    /// # Errors
+    /// As for a fragment. An error that is the answer to a message is none.
+    pub(crate) async fn attend(&mut self, call: Call) -> Result<(), Fault> {
+        match call {
+            Call::Wake(ticket) => self.wake(ticket).await,
+            Call::Message(Message { bytes, reply }) => {
+                let answer = self.message(&bytes).await;
+                // Its sender may have gone.
+                let _ = reply.send(match &answer {
+                    Ok(Ok(answer)) if answer.len() > MAX_MESSAGE => {
+                        let len = answer.len();
+                        Err(format!("the instance answers with {len} bytes (expected at most {MAX_MESSAGE})"))
+                    }
+                    Ok(answer) => answer.clone(),
+                    Err(fault) => Err(fault.to_string()),
+                });
+                answer.map(drop)
+            }
+        }
+    }
+
     /// Tells the plugin that what it waited for is there.
-    pub(crate) async fn wake(&mut self, ticket: u64) -> Result<(), Fault> {
+    async fn wake(&mut self, ticket: u64) -> Result<(), Fault> {
         call!(self, "on-wake", async {
             match &self.wake {
                 Some(guest) => guest.call_on_wake(&mut self.store, ticket).await,
@@ -275,7 +306,7 @@ impl Instance {
     }
 
     /// Gives the plugin a message of an operator's. Its own error is a part of the answer.
-    pub(crate) async fn message(&mut self, message: &[u8]) -> Result<Result<Vec<u8>, String>, Fault> {
+    async fn message(&mut self, message: &[u8]) -> Result<Result<Vec<u8>, String>, Fault> {
         let mut own = None;
         let reply = call!(self, "on-message", async {
             match &self.messages {

@@ -18,14 +18,17 @@ use crate::compile::{CompileError, WorldError};
 use crate::engine::{Plugins, Shared};
 use crate::fault::in_words;
 use crate::hook::{Hook, Hooks, Purpose};
+use crate::http::TrustError;
 use crate::instance::Instance;
 use crate::metrics::Metrics;
 use crate::plugin::Plugin;
 use crate::rate::Rates;
+use crate::reach::Reach;
 use crate::settings::{Limits, PluginSettings};
 use crate::share::Share;
 use crate::state::State;
 use crate::states::States;
+use crate::store::StoreError;
 use crate::text::tidy;
 
 /// Why a plugin was not loaded.
@@ -108,6 +111,12 @@ pub enum LoadFault {
     /// It did not say which tracks it wants.
     #[error("does not say which kinds of track it wants: `describe` must call `want` for its hook `{0}`")]
     NoKinds(&'static str),
+    /// Its store cannot be used.
+    #[error("cannot have the store that it is granted: {0}")]
+    Store(#[from] StoreError),
+    /// Its HTTP requests would trust nobody.
+    #[error("cannot make the HTTP requests that it is granted: {0}")]
+    Http(#[from] TrustError),
     /// The engine has ended.
     #[error("was not loaded: the plugin engine has ended")]
     Ended,
@@ -121,13 +130,15 @@ pub(crate) struct Loaded {
     pub(crate) limits: Limits,
     pub(crate) metrics: Arc<Metrics>,
     /// Processor time, over all its instances.
-    pub(crate) share: Share,
+    pub(crate) share: Arc<Share>,
     /// What may be written, by what its instances are made for.
     pub(crate) rates: Rates,
     /// Kept for all its instances.
     pub(crate) state: Slot,
     /// Kept for all its instances on a broadcast.
     pub(crate) broadcast_states: States,
+    /// What it may reach beyond its own media.
+    pub(crate) reach: Reach,
     pub(crate) hooks: Hooks,
     pub(crate) pre: InstancePre<State>,
     pub(crate) exported: Exported,
@@ -187,15 +198,22 @@ impl Plugins {
         }
         let Linked { hooks, pre, exported } = link(&self.0, Arc::new(bytes)).await?;
         let metrics = self.0.metrics.add(&settings.name, settings.limits.series).map_err(LoadFault::AlikeName)?;
+        let reach = {
+            let (shared, name, grants) = (self.0.clone(), settings.name.clone(), settings.grants.clone());
+            let http_time = settings.limits.http_time;
+            tokio::task::spawn_blocking(move || Reach::open(&shared, &name, grants, http_time))
+        };
+        let reach = reach.await.map_err(|_| LoadFault::Ended)??;
         let plugin = Arc::new(Loaded {
             name: settings.name.clone(),
             settings: settings.settings.to_string(),
             limits: settings.limits,
             metrics,
-            share: Share::new(settings.limits.cpu, Instant::now()),
+            share: Arc::new(Share::new(settings.limits.cpu, Instant::now())),
             rates: Rates::default(),
             state: Slot::default(),
             broadcast_states: States::default(),
+            reach,
             hooks,
             pre,
             exported,

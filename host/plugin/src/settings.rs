@@ -8,6 +8,7 @@ use std::time::Duration;
 use millrace_media::BroadcastName;
 use millrace_transcode::factory::Breaker;
 
+use crate::grants::Grants;
 use crate::hook::Hook;
 
 /// Says of a broadcast whether a plugin is to be asked about it.
@@ -24,6 +25,8 @@ pub struct PluginSettings {
     pub settings: serde_json::Value,
     /// The broadcasts it is asked about.
     pub broadcasts: BroadcastFilter,
+    /// What it may reach beyond its own media.
+    pub grants: Grants,
     /// What each of its instances may take.
     pub limits: Limits,
     /// What happens when it faults again and again.
@@ -38,6 +41,7 @@ impl PluginSettings {
             path: path.into(),
             settings: serde_json::Value::Object(serde_json::Map::new()),
             broadcasts: Arc::new(|_| true),
+            grants: Grants::default(),
             limits: Limits::default(),
             breaker: Breaker::default(),
         }
@@ -50,6 +54,7 @@ impl fmt::Debug for PluginSettings {
             .field("name", &self.name)
             .field("path", &self.path)
             .field("settings", &self.settings)
+            .field("grants", &self.grants)
             .field("limits", &self.limits)
             .field("breaker", &self.breaker)
             .finish_non_exhaustive()
@@ -89,6 +94,8 @@ pub struct Limits {
     pub series: usize,
     /// Lines of log per second, beyond bursts of two seconds.
     pub log: u64,
+    /// How long an HTTP request may take, to the last byte of its answer.
+    pub http_time: Duration,
 }
 
 impl Limits {
@@ -119,6 +126,7 @@ impl Default for Limits {
             fragment: 8 << 20,
             series: 1000,
             log: 10,
+            http_time: Duration::from_secs(10),
         }
     }
 }

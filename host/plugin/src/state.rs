@@ -16,6 +16,7 @@ use crate::clock::CallClock;
 use crate::fault::OutOfWait;
 use crate::hook::{Hook, Purpose};
 use crate::imports::{FragmentHandle, LogLines};
+use crate::inbox::Inbox;
 use crate::limits::Growth;
 use crate::load::Loaded;
 use crate::metrics::Names;
@@ -45,6 +46,8 @@ pub(crate) struct State {
     /// Shared by the instances that follow each other.
     output: SharedRate,
     pub(crate) log: LogLines,
+    /// What it is to be called for between its other calls; none where the plugin exports neither `wake` nor `messages`.
+    inbox: Option<Arc<Inbox>>,
     /// Made when the instance first asks for it.
     wasi: Option<Box<Wasi>>,
 }
@@ -67,6 +70,9 @@ impl State {
             track: purpose.track().cloned(),
             rendition: purpose.rendition().map(|rendition| rendition.name.clone()),
         };
+        let hooks = &plugin.hooks;
+        let inbox = purpose.hook().filter(|_| hooks.wake || hooks.messages);
+        let inbox = inbox.map(|hook| Arc::new(Inbox::new(hook, names.clone())));
         let life: Weak<()> = purpose.life().map(Arc::downgrade).unwrap_or_default();
         let output = plugin.rates.of(&life, || OutputRate::new(limits.output_rate, limits.fragments));
         Self {
@@ -84,6 +90,7 @@ impl State {
             pinned: 0,
             output,
             log: LogLines::new(limits.log),
+            inbox,
             wasi: None,
         }
     }
@@ -117,9 +124,14 @@ impl State {
         &self.life
     }
 
+    /// What the instance is to be called for between its other calls.
+    pub(crate) fn inbox(&self) -> Option<&Arc<Inbox>> {
+        self.inbox.as_ref()
+    }
+
     /// What WASI keeps for the instance.
     pub(crate) fn wasi(&mut self) -> &mut Wasi {
-        self.wasi.get_or_insert_with(|| Box::new(Wasi::new()))
+        self.wasi.get_or_insert_with(|| Box::new(Wasi::new(&self.plugin.reach.grants)))
     }
 
     /// Passes what the guest has written to its standard output on to the log: the lines that are whole, or all where `all` is asked for.

@@ -58,7 +58,7 @@ impl GuestThreads {
 }
 
 /// Lets I/O and encoders go first. Where the system does not allow it, guests run like everybody else.
-fn give_way() {
+pub(crate) fn give_way() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
         tracing::debug!(%error, "the plugins' threads keep their priority");

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::task::{self, Poll};
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -13,6 +14,7 @@ use millrace_transcode::factory::{
 use tokio::task::JoinError;
 
 use crate::hook::Purpose;
+use crate::inbox::Calls;
 use crate::instance::Instance;
 use crate::load::Loaded;
 
@@ -21,6 +23,8 @@ pub(crate) struct PluginTranscoder {
     plugin: Arc<Loaded>,
     /// Out while it is called. A call that is given up midway leaves nothing here: such an instance cannot be called again.
     instance: Option<Box<Instance>>,
+    /// What the instance is to be called for between its other calls.
+    calls: Option<Calls>,
     /// Fragments that were skipped since the last one was given, by track.
     skipped: HashMap<u32, u64>,
     instances: Gauge,
@@ -56,7 +60,8 @@ impl PluginTranscoder {
         let instance = plugin.engine.threads.run(work).await.map_err(|error| unfinished(&error))??;
         let instances = plugin.metrics.instances.clone();
         instances.increment(1.0);
-        Ok(Self { plugin: plugin.clone(), instance: Some(instance), skipped: HashMap::new(), instances })
+        let calls = instance.calls();
+        Ok(Self { plugin: plugin.clone(), instance: Some(instance), calls, skipped: HashMap::new(), instances })
     }
 
     /// Whether the fragment is to be skipped: the plugin uses more than its share, or did and no group has begun since.
@@ -106,6 +111,18 @@ impl Transcoder for PluginTranscoder {
     async fn track_end(&mut self, track: u32, why: TrackEnd) -> Result<(), Fault> {
         self.skipped.remove(&track);
         call!(self, instance => instance.track_end(track, why))
+    }
+
+    fn poll_called(&mut self, context: &mut task::Context<'_>) -> Poll<()> {
+        match &mut self.calls {
+            Some(calls) => calls.poll_ready(context),
+            None => Poll::Pending,
+        }
+    }
+
+    async fn attend(&mut self) -> Result<(), Fault> {
+        let Some(call) = self.calls.as_mut().and_then(Calls::take) else { return Ok(()) };
+        call!(self, instance => instance.attend(call))
     }
 
     async fn stop(&mut self, why: Stop) -> Result<(), Fault> {

@@ -1,7 +1,7 @@
 //! WASI, for the runtimes of languages that insist on it.
 //!
-//! Environment, arguments and directories are empty. Clocks stand still, random numbers are the same in every instance, polls return at
-//! once. Standard output and standard error go to the log. Sockets and HTTP answer that they are not allowed.
+//! Environment, arguments and directories are empty. Clocks stand still and random numbers are the same in every instance, unless they are
+//! granted. Polls return at once. Standard output and standard error go to the log. Sockets and HTTP answer that they are not allowed.
 
 mod output;
 
@@ -17,6 +17,7 @@ use wasmtime_wasi_http::p2::body::HostOutgoingBody;
 use wasmtime_wasi_http::p2::types::{HostOutgoingRequest, HostOutgoingResponse};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
 
+use crate::grants::Grants;
 use crate::state::State;
 pub(crate) use output::Output;
 
@@ -28,7 +29,7 @@ const RANDOM: u64 = 1 << 20;
 const FIELDS: usize = 64 << 10;
 /// What HTTP's types are called in the linker.
 const HTTP_TYPES: &str = "wasi:http/types@0.2.12";
-/// Where every instance's random numbers start.
+/// Where the random numbers of every instance start that is not granted any.
 const SEED: u64 = 0;
 
 /// What WASI keeps for one instance.
@@ -42,25 +43,31 @@ pub(crate) struct Wasi {
 }
 
 impl Wasi {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(grants: &Grants) -> Self {
         let outputs = [Output::default(), Output::default()];
         let mut table = ResourceTable::new();
         table.set_max_capacity(HANDLES);
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(FIELDS);
-        let context = WasiCtx::builder()
+        let mut context = WasiCtx::builder();
+        context
             .stdout(outputs[0].clone())
             .stderr(outputs[1].clone())
-            .wall_clock(StandingStill)
-            .monotonic_clock(StandingStill)
-            .secure_random(StdRng::seed_from_u64(SEED))
-            .insecure_random(StdRng::seed_from_u64(SEED))
-            .insecure_random_seed(SEED.into())
             .max_random_size(RANDOM)
             .allow_tcp(false)
             .allow_udp(false)
-            .allow_ip_name_lookup(false)
-            .build();
+            .allow_ip_name_lookup(false);
+        // Those of the machine are the builder's own.
+        if !grants.clock {
+            context.wall_clock(StandingStill).monotonic_clock(StandingStill);
+        }
+        if !grants.random {
+            context
+                .secure_random(StdRng::seed_from_u64(SEED))
+                .insecure_random(StdRng::seed_from_u64(SEED))
+                .insecure_random_seed(SEED.into());
+        }
+        let context = context.build();
         Self { context, http, refuse: Refuse, table, outputs }
     }
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use millrace_media::Access;
+use millrace_media::access::Authorizer;
 use millrace_plugin::{
     CacheSettings, Compiler, EngineSettings, Filters, Hook, Limits, Plugin, PluginSettings, Plugins,
 };
@@ -41,6 +43,12 @@ impl Loaded {
         let threads = config.plugin_host.threads;
         let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
         Filters::new(&self.list, threads).context("the threads of filters cannot be started")
+    }
+
+    /// The hooks `access`, for whoever lets clients publish and play. Each call makes instances of its own.
+    pub(crate) fn access(&self) -> Access {
+        let plugins = self.list.iter().filter_map(|plugin| plugin.access());
+        Access::new(plugins.map(|authorizer| authorizer as Arc<dyn Authorizer>).collect())
     }
 }
 
@@ -112,6 +120,8 @@ fn engine(config: &Config) -> anyhow::Result<EngineSettings> {
             .max()
             .unwrap_or(0)
             .max(defaults.table_elements),
+        store: config.plugin_host.store.clone().or_else(|| user_data(|name| std::env::var_os(name))),
+        ca: config.plugin_host.ca.clone(),
         ..defaults
     })
 }
@@ -146,10 +156,18 @@ fn user_cache(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     Some(caches?.join("millrace/plugins"))
 }
 
+/// The directory for what is to be kept, by the same specification.
+fn user_data(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let absolute = |name: &str| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let data = absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")));
+    Some(data?.join("millrace/plugins"))
+}
+
 fn settings(plugin: &config::Plugin, path: &Path) -> PluginSettings {
     let patterns = plugin.broadcasts.clone();
     PluginSettings {
         settings: plugin.settings.clone(),
+        grants: plugin.grants.clone(),
         broadcasts: Arc::new(move |broadcast| patterns.iter().any(|pattern| pattern.matches(broadcast))),
         limits: limits(&plugin.limits),
         breaker: Breaker {
@@ -182,6 +200,7 @@ fn limits(limits: &PluginLimits) -> Limits {
         fragment: limits.fragment.get(),
         series: limits.series,
         log: limits.log as u64,
+        http_time: limits.http_time,
     }
 }
 
@@ -199,5 +218,16 @@ mod tests {
         assert_eq!(cache(&[home, ("XDG_CACHE_HOME", "/var/cache")]), Some("/var/cache/millrace/plugins".into()));
         assert_eq!(cache(&[home, ("XDG_CACHE_HOME", "here")]), Some("/home/miller/.cache/millrace/plugins".into()));
         assert_eq!(cache(&[("HOME", "")]), None);
+    }
+
+    #[test]
+    fn stores_of_plugins_are_kept_where_the_user_keeps_data() {
+        let data = |variables: &[(&str, &str)]| {
+            user_data(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into()))
+        };
+        let home = ("HOME", "/home/miller");
+        assert_eq!(data(&[home]), Some("/home/miller/.local/share/millrace/plugins".into()));
+        assert_eq!(data(&[home, ("XDG_DATA_HOME", "/var/lib")]), Some("/var/lib/millrace/plugins".into()));
+        assert_eq!(data(&[]), None);
     }
 }

@@ -9,7 +9,7 @@ use millrace_deliver::hls::Hls;
 use millrace_ingest::http::Ingest;
 use millrace_media::Bus;
 use millrace_media::clock::Clock;
-use millrace_plugin::Filters;
+use millrace_plugin::{Filters, Plugins};
 use millrace_supervise::restart;
 use millrace_transcode::Runner;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -56,12 +56,13 @@ pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result
     millrace_supervise::report_panics();
     let loaded = plugins::load(&config).await?;
     let filters = loaded.filters(&config)?;
-    let (factories, plugins) = (loaded.factories(), loaded.plugins);
+    let (factories, access, plugins) = (loaded.factories(), loaded.access(), loaded.plugins);
     let (bus, clock) = (settings::bus(&config), Arc::new(Clock::system()));
     let bus = match &filters {
         Some(filters) => Bus::with_stage(bus, clock, Arc::new(filters.clone())),
         None => Bus::new(bus, clock),
     };
+    let loaded: Arc<[_]> = loaded.list.into();
     let ladders = overlay.apply(&config.ladders).iter().map(settings::ladder).collect();
     let runner = Arc::new(Runner::start_within(&bus, factories, ladders, settings::decoding(&config)));
     if let Some(filters) = &filters {
@@ -71,9 +72,9 @@ pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result
         });
     }
     let ladders = Arc::new(Ladders::new(&config, overlay, runner.clone()));
-    let hls = Hls::new(bus.clone(), settings::hls(&config));
-    let ingest = Ingest::new(bus.clone(), settings::ingest(&config, publishers.clone()));
-    let moq = moq.map(|moq| moq.serve(&config, &bus, publishers)).transpose()?;
+    let hls = Hls::with_access(bus.clone(), settings::hls(&config), access.clone());
+    let ingest = Ingest::new(bus.clone(), settings::ingest(&config, publishers.clone(), access.clone()));
+    let moq = moq.map(|moq| moq.serve(&config, &bus, publishers, access.clone())).transpose()?;
     let status = moq.as_ref().map(|moq| moq.status().clone());
     let ports = status.as_ref().map(|status| status.ports.clone()).unwrap_or_default();
     let shared = api::Shared {
@@ -83,11 +84,13 @@ pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result
         moq: status.clone(),
         plugins: plugins.clone(),
         filters: filters.clone(),
+        loaded,
+        access: access.clone(),
     };
     let app = Router::new()
         .merge(millrace_deliver::hls::router("/hls", hls.clone()))
         .nest("/ingest", millrace_ingest::http::router(ingest.clone()))
-        .merge(telemetry::router(telemetry.clone(), bus.clone(), plugins))
+        .merge(telemetry::router(telemetry.clone(), bus.clone(), plugins.clone(), access))
         .merge(moq::router(status))
         .merge(pages::router(&ports));
     let operators = |reach| Operators { token: config.api.token.clone(), reach, local: local.clone() };
@@ -127,6 +130,7 @@ pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result
     }
     serving.stop(LAST_MOMENTS).await;
     tasks.shutdown().await;
+    save_stores(plugins).await;
     tracing::info!("stopped");
     Ok(())
 }
@@ -150,6 +154,15 @@ async fn end(bus: &Bus, runner: &Runner, filters: Option<&Filters>, demo: Option
     }
     if tokio::time::timeout(LAST_MOMENTS, runner.shutdown()).await.is_err() {
         tracing::warn!("some transcoders did not finish in time");
+    }
+}
+
+/// Waits until what plugins have stored is on disk.
+async fn save_stores(plugins: Option<Plugins>) {
+    let Some(plugins) = plugins else { return };
+    let saved = tokio::task::spawn_blocking(move || plugins.save_stores(LAST_MOMENTS)).await;
+    if !saved.unwrap_or(false) {
+        tracing::warn!("what plugins have stored last is not on disk");
     }
 }
 

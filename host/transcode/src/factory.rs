@@ -1,6 +1,7 @@
 //! What a transcoder factory is, native or a plugin: the runner knows no difference.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{self, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -313,6 +314,21 @@ pub trait Transcoder: Send {
     /// # Errors
     /// As for a fragment.
     async fn track_end(&mut self, _track: u32, _why: TrackEnd) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// Ready once the transcoder is to be called for something else than media: a time it has asked for, a message. Then
+    /// [`attend`](Self::attend) is called, between the other calls, also while the publisher is away. It is asked again and again, and wakes
+    /// whoever asked last.
+    fn poll_called(&mut self, _context: &mut task::Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+
+    /// Does one of the things that it is to be called for. Nothing where there is none.
+    ///
+    /// # Errors
+    /// As for a fragment.
+    async fn attend(&mut self) -> Result<(), Fault> {
         Ok(())
     }
 

@@ -37,17 +37,20 @@ pub enum Phase {
     Fragment,
     /// In stopping.
     Stop,
+    /// In a call for something else than media: a time it has asked for, a message.
+    Call,
 }
 
 impl Phase {
-    const ALL: [Self; 3] = [Self::Start, Self::Fragment, Self::Stop];
+    const ALL: [Self; 4] = [Self::Start, Self::Fragment, Self::Stop, Self::Call];
 
-    /// `start`, `fragment` or `stop`.
+    /// `start`, `fragment`, `stop` or `call`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Fragment => "fragment",
             Self::Stop => "stop",
+            Self::Call => "call",
         }
     }
 }
@@ -96,6 +99,8 @@ pub struct Stats {
     pub fragment_faults: u64,
     /// Faults in stopping.
     pub stop_faults: u64,
+    /// Faults in calls for something else than media.
+    pub call_faults: u64,
     /// Starts that failed because there was no room for another transcoder.
     pub no_room: u64,
     /// Fragments of the source that it was told it had missed.
@@ -199,7 +204,7 @@ impl Timing {
 /// The counters of one transcoder.
 pub(crate) struct Counters {
     fragments: Count,
-    faults: [Count; 3],
+    faults: [Count; 4],
     no_room: Count,
     skipped: Count,
     output_fragments: Count,
@@ -325,7 +330,7 @@ impl Counters {
 
     pub(crate) fn read(&self) -> Stats {
         let breaker = self.breaker.get();
-        let [start_faults, fragment_faults, stop_faults] = self.faults.each_ref().map(Count::get);
+        let [start_faults, fragment_faults, stop_faults, call_faults] = self.faults.each_ref().map(Count::get);
         let [overtaken, late, asked, relieved, failed, limited] = self.left_out.each_ref().map(Count::get);
         let meters: Vec<_> = {
             let meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
@@ -336,6 +341,7 @@ impl Counters {
             start_faults,
             fragment_faults,
             stop_faults,
+            call_faults,
             no_room: self.no_room.get(),
             skipped: self.skipped.get(),
             output_fragments: self.output_fragments.get(),

@@ -6,11 +6,11 @@ use std::path::Path;
 use anyhow::Context;
 use wit_bindgen_core::Files;
 
-/// Writes the C bindings of the world `transcoder-plugin` into a folder: a header, its source, and an object file with the types of the
-/// world, which goes into the module for `componentize` to find.
-pub fn write(wit: &Path, folder: &Path) -> anyhow::Result<()> {
+/// Writes the C bindings of a world into a folder: a header, its source, and an object file with the types of the world, which goes into the
+/// module for `componentize` to find.
+pub fn write(wit: &Path, folder: &Path, world: &str) -> anyhow::Result<()> {
     let (mut resolve, package) = crate::read(wit)?;
-    let world = resolve.select_world(&[package], Some("transcoder-plugin"))?;
+    let world = resolve.select_world(&[package], Some(world))?;
     let mut files = Files::default();
     wit_bindgen_c::Opts::default()
         .build()

@@ -13,7 +13,7 @@ use anyhow::Context;
 use wit_bindgen_core::wit_parser::{PackageId, Resolve};
 
 const USAGE: &str = "\
-usage: contract c WIT FOLDER                   writes the C bindings of the world transcoder-plugin into FOLDER
+usage: contract c WIT FOLDER [WORLD]           writes the C bindings of WORLD (transcoder-plugin by default) into FOLDER
        contract reference WIT FILE [--check]   writes the reference of the contract into FILE, or checks that FILE is up to date
        contract imports COMPONENT              lists what a component imports
        contract grows OLD NEW                  checks that components of the contract in OLD run on hosts of that in NEW";
@@ -22,7 +22,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let done = match arguments.as_slice() {
-        ["c", wit, folder] => bindings::write(Path::new(wit), Path::new(folder)),
+        ["c", wit, folder] => bindings::write(Path::new(wit), Path::new(folder), "transcoder-plugin"),
+        ["c", wit, folder, world] => bindings::write(Path::new(wit), Path::new(folder), world),
         ["reference", wit, file] => reference::write(Path::new(wit), Path::new(file)),
         ["reference", wit, file, "--check"] => reference::check(Path::new(wit), Path::new(file)),
         ["grows", old, new] => growth::check(Path::new(old), Path::new(new)),

@@ -21,12 +21,15 @@ pub(super) struct Entry {
 /// An entry, or why its codec is not supported.
 type Known = Result<Entry, String>;
 
-const SUPPORTED: &str =
-    "H.264 (avc1, avc3), HEVC (hvc1, hev1), AV1 (av01), AAC (mp4a), Opus (Opus), WebVTT (wvtt) and TTML (stpp) are";
+/// The codec of an event message track (ISO/IEC 23001-18).
+pub const EVENT_MESSAGES: &str = "evte";
+
+const SUPPORTED: &str = "H.264 (avc1, avc3), HEVC (hvc1, hev1), AV1 (av01), AAC (mp4a), Opus (Opus), WebVTT (wvtt), TTML (stpp) and timed \
+     metadata (evte, mett, urim) are";
 
 /// Of the fields that every sample entry begins with (ISO/IEC 14496-12, 8.5.2.2), in bytes.
 const ENTRY_FIELDS: usize = 8;
-/// The longest configuration of text, in bytes.
+/// The longest configuration of text or metadata, in bytes.
 const MAX_TEXT_CONFIG: usize = 16 << 10;
 
 /// The longest `esds`, in bytes. Descriptors may stand in descriptors, and the decoder follows them down on the stack; a real one,
@@ -52,6 +55,7 @@ pub(super) fn read(entry: &BoxRef<'_>) -> Result<Known, ReadError> {
         b"Opus" => opus(entry).map(Ok),
         b"wvtt" => Ok(web_vtt(entry)),
         b"stpp" => Ok(ttml(entry)),
+        b"evte" | b"mett" | b"urim" => Ok(data(entry)),
         b"encv" | b"enca" => {
             Ok(Err(format!("encrypted media ({}) is not supported; {SUPPORTED}, in the clear", entry.kind)))
         }
@@ -146,6 +150,16 @@ fn ttml(entry: &BoxRef<'_>) -> Known {
         Some((end, _)) => Ok(text("stpp", CodecConfig::Ttml(Bytes::copy_from_slice(&fields[..=end])), None)),
         None => Err(format!("stpp without its three texts, which take at most {MAX_TEXT_CONFIG} bytes")),
     }
+}
+
+/// Metadata says what it is in the entry alone: samples are passed on unread.
+fn data(entry: &BoxRef<'_>) -> Known {
+    let record = entry.body().get(ENTRY_FIELDS..).unwrap_or_default();
+    if record.len() > MAX_TEXT_CONFIG {
+        return Err(format!("{} with a description of more than {MAX_TEXT_CONFIG} bytes", entry.kind));
+    }
+    let config = CodecConfig::Data(entry.kind, Bytes::copy_from_slice(record));
+    Ok(Entry { codec: entry.kind.to_string(), format: Format::Data, config, bitrate: None, notes: Vec::new() })
 }
 
 fn text(codec: &str, config: CodecConfig, bitrate: Option<u32>) -> Entry {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use millrace_media::{Media, Time, Timescale};
-use mp4_atom::{Emsg, EmsgTimestamp, Prft, ReferenceTime};
+use mp4_atom::{Emib, Emsg, EmsgTimestamp, Prft, ReferenceTime};
 
 use super::ReadError;
 use crate::boxes::{BoxRef, Boxes, u32_at, u64_at};
@@ -123,6 +123,40 @@ pub(crate) fn read_event(media: &Media, found: &BoxRef<'_>) -> Option<Event> {
         id: emsg.id,
         data: media.head.slice(end.checked_sub(emsg.message_data.len())?..end),
     })
+}
+
+/// The largest sample of an event message track that is read.
+const MAX_SAMPLE: u32 = 64 << 10;
+
+/// The events in the samples of an event message track (ISO/IEC 23001-18, 6), whose codec is [`EVENT_MESSAGES`](crate::EVENT_MESSAGES):
+/// `emib` boxes, on the broadcast's timeline. Samples that are not of such boxes have none. An event whose time lies outside what can be
+/// counted is passed over.
+pub fn sample_events(media: &Media) -> Vec<Event> {
+    let mut events = Vec::new();
+    for sample in media.timed_samples() {
+        let (offset, size) = (sample.sample.offset, sample.sample.size);
+        if size > MAX_SAMPLE {
+            continue;
+        }
+        let Some(data) = media.payload.contiguous(offset, size) else { continue };
+        let boxes = Boxes::new(&data, 0, FourCC::new(b"evte")).map_while(Result::ok);
+        for found in boxes.filter(|found| found.kind == fourcc::EMIB) {
+            let Ok(emib) = found.decode::<Emib>() else { continue };
+            let scale = sample.presentation_time.scale();
+            let Some(ticks) = sample.presentation_time.ticks().checked_add(emib.presentation_time_delta) else {
+                continue;
+            };
+            events.push(Event {
+                scheme: emib.scheme_id_uri,
+                value: emib.value,
+                presentation_time: Time::new(ticks, scale),
+                duration: (emib.event_duration != u32::MAX).then(|| Time::new(emib.event_duration.into(), scale)),
+                id: emib.id,
+                data: emib.message_data.into(),
+            });
+        }
+    }
+    events
 }
 
 /// The scheme of an `emsg`, out of its body: the first text in version 0, the one behind the fixed fields in version 1.

@@ -147,7 +147,8 @@ impl InitSettings {
                 Ok(())
             })
         };
-        let entry = match self.config {
+        let entry = match &self.config {
+            CodecConfig::Data(entry, _) => entry.as_ref(),
             CodecConfig::Avc(_) => b"avc1",
             CodecConfig::Hevc(_) => b"hvc1",
             CodecConfig::Av1(_) => b"av01",
@@ -166,7 +167,7 @@ impl InitSettings {
                 CodecConfig::Opus(record) => boxed(out, fourcc::DOPS, record)?,
                 CodecConfig::WebVtt(record) => boxed(out, fourcc::VTTC, record)?,
                 // Fields of the entry, and no box.
-                CodecConfig::Ttml(record) => out.append_slice(record),
+                CodecConfig::Ttml(record) | CodecConfig::Data(_, record) => out.append_slice(record),
             }
             let btrt = |bitrate| Btrt { buffer_size_db: 0, max_bitrate: bitrate, avg_bitrate: bitrate };
             self.bitrate.map(btrt).encode(out)
@@ -183,11 +184,11 @@ impl InitSettings {
                 sample_rate: FixedPoint::from(u16::try_from(sample_rate).unwrap_or(0)),
             }
             .encode(out),
-            Format::Text => {
+            Format::Text | Format::Data => {
                 [0u8; 6].encode(out)?; // reserved
                 1u16.encode(out) // data_reference_index
             }
-            Format::Video { .. } | Format::Image { .. } | Format::Data => {
+            Format::Video { .. } | Format::Image { .. } => {
                 let (width, height) = self.size();
                 Visual { data_reference_index: 1, width, height, ..Visual::default() }.encode(out)
             }

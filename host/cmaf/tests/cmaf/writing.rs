@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millrace_cmaf::write::{ChunkWriter, Event, InitSettings, Packet, WriteError, emsg, prft, styp};
-use millrace_cmaf::{CodecConfig, Header, Item, Limits, Reader, Track, describe};
+use millrace_cmaf::{CodecConfig, FourCC, Header, Item, Limits, Reader, Track, describe};
 use millrace_media::fragment::Marks;
 use millrace_media::track::{Format, Kind};
 use millrace_media::{Media, Time, Timescale};
@@ -192,6 +192,18 @@ fn text_and_images_have_headers_that_say_so() {
         (image, Kind::Image, Some((320, 180)))
     );
 
+    // Metadata keeps its sample entry.
+    let event = FourCC::new(b"evte");
+    for (entry, record) in
+        [(b"evte", &b""[..]), (b"mett", b"\0application/json\0"), (b"urim", b"\0\0\0\x10uri \0\0\0\0a:b\0")]
+    {
+        let config = CodecConfig::Data(FourCC::new(entry), Bytes::from_static(record));
+        let track = settings(Format::Data, config.clone()).track().unwrap();
+        assert_eq!((track.info.kind(), track.info.codec.as_bytes(), &track.config), (Kind::Data, &entry[..], &config));
+        assert!(track.info.init.windows(4).any(|window| window == b"meta"));
+        assert_eq!(track.info.codec == millrace_cmaf::EVENT_MESSAGES, FourCC::new(entry) == event);
+    }
+
     // A broken configuration of text leaves the text out, and not the whole source.
     let init = settings(Format::Text, vtt).init_segment().unwrap();
     let at = init.windows(4).position(|window| window == b"vttC").unwrap();
@@ -204,4 +216,47 @@ fn text_and_images_have_headers_that_say_so() {
             "{header:?}"
         );
     }
+}
+
+#[test]
+fn samples_of_an_event_message_track_are_events() {
+    let config = CodecConfig::Data(FourCC::new(b"evte"), Bytes::new());
+    let settings = InitSettings {
+        track_id: 1,
+        timescale: Timescale::MILLIS,
+        format: Format::Data,
+        config,
+        language: None,
+        bitrate: None,
+    };
+    assert_eq!(settings.track().unwrap().info.codec, millrace_cmaf::EVENT_MESSAGES);
+    let emib = |delta, id, data: &[u8]| {
+        let emib = mp4_atom::Emib {
+            presentation_time_delta: delta,
+            event_duration: if id == 1 { 500 } else { u32::MAX },
+            id,
+            scheme_id_uri: "urn:example".into(),
+            value: "v".into(),
+            message_data: data.to_vec(),
+        };
+        let mut out = Vec::new();
+        mp4_atom::Encode::encode(&emib, &mut out).unwrap();
+        out
+    };
+    let empty = [0, 0, 0, 8, b'e', b'm', b'e', b'b'].to_vec();
+    let two = [emib(2_000, 1, b"one"), emib(-50, 2, b"two")].concat();
+    let beyond = emib(i64::MAX, 3, b"never");
+    let broken = vec![0xff; 40];
+    let packets = [empty, two, beyond, broken].map(|data| Packet {
+        data: data.into(),
+        duration: 100,
+        composition_offset: 0,
+        marks: Marks { keyframe: true, independent: true, discardable: false },
+    });
+    let mut writer = ChunkWriter::new(1);
+    let media = writer.chunk(Time::from_millis(10_000), packets, None).unwrap();
+    let events = millrace_cmaf::sample_events(&media);
+    let read: Vec<_> = events.iter().map(|e| (e.id, e.presentation_time.ticks(), &e.data[..])).collect();
+    assert_eq!(read, [(1, 12_100, &b"one"[..]), (2, 10_050, b"two")]);
+    assert_eq!((events[0].duration, events[1].duration), (Some(Time::from_millis(500)), None));
 }

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::hold::{self, Held, Reach};
 use super::playlist::{MediaPlaylist, Surroundings};
+use super::ranges::Ranges;
 use super::silence::{self, Silence};
 
 /// Why waiting for a playlist was in vain.
@@ -32,11 +33,13 @@ pub(super) enum Vain {
 pub(super) struct Text {
     pub(super) plain: Bytes,
     gzip: Option<Bytes>,
+    /// Which version of the broadcast's date ranges it lists.
+    ranges: u64,
 }
 
 impl Text {
     pub(super) fn new(text: String) -> Self {
-        Self { plain: text.into(), gzip: None }
+        Self { plain: text.into(), gzip: None, ranges: 0 }
     }
 
     /// Compressed (RFC 1952); once for all who ask.
@@ -83,8 +86,9 @@ impl Feed {
         let mut state = self.state();
         let State { playlist, texts, .. } = &mut *state;
         let kept = &mut texts[usize::from(skip)];
-        if kept.is_none() {
-            *kept = Some(Text::new(playlist.text(surroundings, skip)?));
+        let ranges = surroundings.ranges.revision();
+        if kept.as_ref().is_none_or(|kept| kept.ranges < ranges) {
+            *kept = Some(Text { ranges, ..Text::new(playlist.text(surroundings, skip)?) });
         }
         let text = kept.as_mut()?;
         Some(if gzip { text.gzip() } else { text.plain.clone() })
@@ -153,6 +157,7 @@ impl Running {
         track: Track,
         playlist: MediaPlaylist,
         renditions: watch::Sender<u64>,
+        ranges: Arc<Ranges>,
         longest: Duration,
     ) -> Self {
         let consumer = track.subscribe(Start::OldestGroup);
@@ -171,7 +176,7 @@ impl Running {
                 fed.update(MediaPlaylist::skip);
                 fed.track.subscribe(Start::NextGroup)
             });
-            follow(fed.clone(), broadcast.clone(), consumer, longest)
+            follow(fed.clone(), broadcast.clone(), consumer, ranges.clone(), longest)
         }));
         Self { feed, task }
     }
@@ -204,7 +209,7 @@ async fn next_of(pictures: &mut Option<Consumer>, are_over: bool) -> Option<Even
     }
 }
 
-async fn follow(feed: Arc<Feed>, broadcast: Broadcast, mut consumer: Consumer, longest: Duration) {
+async fn follow(feed: Arc<Feed>, broadcast: Broadcast, mut consumer: Consumer, ranges: Arc<Ranges>, longest: Duration) {
     let mut held = Held::new(longest);
     let mut silence = Silence::default();
     let (mut pictures, mut are_over): (Option<Consumer>, bool) = (None, false);
@@ -251,9 +256,19 @@ async fn follow(feed: Arc<Feed>, broadcast: Broadcast, mut consumer: Consumer, l
             are_over = false;
         }
         let reach = pictures.as_ref().filter(|_| is_sound).and_then(|pictures| hold::reach(pictures.track()));
+        // What comes ahead of its time is told ahead of it, also where sound has to wait.
+        let read = |event: &Event| {
+            if let Event::Fragment(fragment) = event
+                && !is_derived
+            {
+                ranges.read(fragment, &broadcast);
+            }
+        };
         feed.update(|playlist| {
+            read(&event);
             take(playlist, &mut held, event, reach, &broadcast);
             while let Next::Ready(event) = consumer.try_next() {
+                read(&event);
                 take(playlist, &mut held, event, reach, &broadcast);
             }
             forget(playlist, consumer.track());

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use millrace_media::broadcast::State;
 use millrace_media::track::{Kind, Listing, Provenance, Track};
-use millrace_media::{Broadcast, BroadcastName, Bus, Time, TrackName};
+use millrace_media::{Access, Broadcast, BroadcastName, Bus, Time, TrackName};
 use millrace_supervise as supervise;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -18,6 +18,8 @@ use super::cors::Cors;
 use super::feed::{Feed, Running};
 use super::meters::Meters;
 use super::playlist::{MediaPlaylist, Report, Surroundings};
+use super::ranges::Ranges;
+use super::sessions::Sessions;
 use crate::renditions;
 
 /// HLS of everything on a bus. When it is dropped, its tasks end.
@@ -33,12 +35,15 @@ struct Shared {
     blocked: AtomicUsize,
     meters: Meters,
     cors: Cors,
+    /// None where everybody may play.
+    sessions: Option<Sessions>,
 }
 
 /// The playlists of one broadcast.
 pub(super) struct Entry {
     pub(super) broadcast: Broadcast,
     tracks: Mutex<Tracks>,
+    ranges: Arc<Ranges>,
     /// Counts what changes the multivariant playlist.
     pub(super) renditions: watch::Sender<u64>,
 }
@@ -55,12 +60,25 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Hls {
-    /// Follows everything on `bus`. Must be called within a Tokio runtime.
+    /// Follows everything on `bus`, for everybody to play. Must be called within a Tokio runtime.
     pub fn new(bus: Bus, settings: Settings) -> Arc<Self> {
+        Self::with_access(bus, settings, Access::default())
+    }
+
+    /// Follows everything on `bus`, for those to play whom `access` allows. Must be called within a Tokio runtime.
+    pub fn with_access(bus: Bus, settings: Settings, access: Access) -> Arc<Self> {
+        let sessions = (!access.is_open()).then(|| Sessions::new(access));
         let broadcasts = Mutex::default();
         let cors = Cors::new(&settings.cors_origins);
-        let shared =
-            Arc::new(Shared { cors, bus, settings, broadcasts, blocked: AtomicUsize::new(0), meters: Meters::new() });
+        let shared = Arc::new(Shared {
+            cors,
+            bus,
+            settings,
+            broadcasts,
+            blocked: AtomicUsize::new(0),
+            meters: Meters::new(),
+            sessions,
+        });
         let watched = shared.clone();
         let watcher = tokio::spawn(supervise::restart("the playlists", move || watch(watched.clone())));
         Arc::new(Self { shared, watcher })
@@ -126,6 +144,11 @@ impl Hls {
     /// The longest segment there can be.
     pub(super) fn longest_segment(&self) -> Duration {
         self.shared.bus.settings().calendar.max_segment
+    }
+
+    /// Viewers' sessions, where not everybody may play.
+    pub(super) fn sessions(&self) -> Option<&Sessions> {
+        self.shared.sessions.as_ref()
     }
 
     /// Which origins' pages may play.
@@ -200,6 +223,7 @@ impl Shared {
             let entry = Arc::new(Entry {
                 broadcast: broadcast.clone(),
                 tracks: Mutex::default(),
+                ranges: Arc::new(Ranges::new(self.bus.settings().window.duration)),
                 renditions: watch::Sender::new(0),
             });
             let replaced = broadcasts.insert(broadcast.name().clone(), entry.clone());
@@ -265,7 +289,8 @@ impl Entry {
             *count += 1;
             let name = track.name().clone();
             let longest = shared.bus.settings().calendar.max_segment;
-            let running = Running::start(self.broadcast.clone(), track, playlist, self.renditions.clone(), longest);
+            let (renditions, ranges) = (self.renditions.clone(), self.ranges.clone());
+            let running = Running::start(self.broadcast.clone(), track, playlist, renditions, ranges, longest);
             tracks.running.insert(name, running);
             came = true;
         }
@@ -296,7 +321,7 @@ impl Entry {
 
     /// What the playlist of `feed` says about the others. Only those that are listed are reported on.
     pub(super) fn surroundings(&self, feed: &Feed) -> Surroundings {
-        let mut surroundings = Surroundings::default();
+        let mut surroundings = Surroundings { ranges: self.ranges.now(), ..Surroundings::default() };
         let live = self.live();
         let targets = live.iter().filter_map(|other| other.with(MediaPlaylist::part_target));
         surroundings.part_target = targets.max_by(Time::cmp);

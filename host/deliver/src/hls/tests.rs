@@ -2,9 +2,11 @@
 
 mod bandwidth;
 mod cadence;
+mod gate;
 mod http;
 mod listing;
 mod playlist;
+mod ranges;
 mod rest;
 mod rules;
 mod source;

@@ -13,6 +13,8 @@ use bytes::Bytes;
 
 use measured::Listed;
 
+use super::events;
+
 /// The forms of a catalog, each a track of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -24,10 +26,12 @@ pub(super) enum Form {
     Older,
     /// The header that the older catalog refers to.
     Header,
+    /// `events`: the event timeline.
+    Events,
 }
 
 impl Form {
-    pub(super) const ALL: [Self; 4] = [Self::Hang, Self::Msf, Self::Older, Self::Header];
+    pub(super) const ALL: [Self; 5] = [Self::Hang, Self::Msf, Self::Older, Self::Header, Self::Events];
 
     /// The name of the track.
     pub(super) const fn track(self) -> &'static str {
@@ -36,6 +40,7 @@ impl Form {
             Self::Msf => moq_msf::DEFAULT_NAME,
             Self::Older => older::NAME,
             Self::Header => older::HEADER,
+            Self::Events => msf::EVENTS,
         }
     }
 
@@ -54,12 +59,13 @@ enum WriteError {
     Msf(#[from] serde_json::Error),
 }
 
-/// Writes the catalog of `tracks`, at `unix_millis` since the Unix epoch.
-fn write(form: Form, tracks: &[Listed], unix_millis: u64) -> Result<Bytes, WriteError> {
+/// Writes the catalog of `tracks`, beside this timeline of events, at `unix_millis` since the Unix epoch.
+fn write(form: Form, tracks: &[Listed], events: &Bytes, unix_millis: u64) -> Result<Bytes, WriteError> {
     match form {
         Form::Hang => hang::write(tracks),
-        Form::Msf => msf::write(tracks, unix_millis),
+        Form::Msf => msf::write(tracks, *events != events::NONE, unix_millis),
         Form::Older => Ok(older::write(tracks)),
         Form::Header => Ok(older::header(tracks)),
+        Form::Events => Ok(events.clone()),
     }
 }

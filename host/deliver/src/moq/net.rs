@@ -4,6 +4,7 @@
 
 mod fetch;
 mod groups;
+pub(super) mod guarded;
 
 use std::sync::Arc;
 
@@ -88,13 +89,18 @@ fn end_unused(track: track::Producer) -> Option<track::Producer> {
 async fn catalog(request: track::Request, form: Form, mut editions: watch::Receiver<Editions>, meters: Arc<Meters>) {
     let _active: Active = meters.began();
     let mut track = request.accept(track::Info::default().with_priority(priority::CATALOG));
+    let mut sent = None;
     loop {
         let edition = editions.borrow_and_update().newest().clone();
         let text = edition.text(form);
-        if groups::write_whole(&track, edition.group, text.clone()).is_err() {
-            return;
+        // An edition may be new in another form alone.
+        if sent.as_ref() != Some(text) {
+            if groups::write_whole(&track, edition.group, text.clone()).is_err() {
+                return;
+            }
+            meters.object(text.len() as u64);
+            sent = Some(text.clone());
         }
-        meters.object(text.len() as u64);
         // Until there is another one.
         loop {
             tokio::select! {

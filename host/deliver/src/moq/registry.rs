@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
+use millrace_media::access::{Action, Admission, Denied, Guard};
 use millrace_media::track::Track;
-use millrace_media::{Broadcast, BroadcastName, Bus};
+use millrace_media::{Broadcast, BroadcastName, Bus, Time};
 use millrace_supervise as supervise;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
@@ -13,12 +15,15 @@ use tokio::time::MissedTickBehavior;
 
 use super::Settings;
 use super::catalog::{Editions, Form, Numbers};
+use super::events::Timeline;
 use super::meters::Meters;
 use super::net;
 use super::view::View;
 
 /// How often it is looked at what a catalog says of a track that only shows as media comes.
 const MEASURED: Duration = Duration::from_secs(1);
+/// How often fragments are looked at for events: a fragment wakes nobody for it.
+const EVENTS: Duration = Duration::from_millis(100);
 
 /// What sessions and tasks share.
 pub(super) struct Shared {
@@ -54,6 +59,7 @@ impl Source {
     /// The track called `name` of a view.
     pub(super) fn find(view: &View, editions: &watch::Receiver<Editions>, name: &str) -> Option<Self> {
         match Form::of(name) {
+            Some(Form::Events) if view.track(name).is_some() => Some(Self::Media(view.track(name)?, editions.clone())),
             Some(form) => Some(Self::Catalog(form, editions.clone())),
             None => Some(Self::Media(view.track(name)?, editions.clone())),
         }
@@ -107,6 +113,23 @@ impl Shared {
         lock(&self.entries).contains_key(name)
     }
 
+    /// Asks whether a client may play what is served under a name. Gives the name of what it gets. A view is played by whoever may play
+    /// its broadcast, and is that rung of what it is allowed.
+    pub(super) async fn admit(
+        &self,
+        guard: &Guard,
+        name: &BroadcastName,
+    ) -> Result<(BroadcastName, Admission), Denied> {
+        let (broadcast, rung) = {
+            let entries = lock(&self.entries);
+            let view = entries.get(name).map(|entry| &entry.view);
+            (view.map_or(name, |view| view.broadcast.name()).clone(), view.and_then(View::rung).cloned())
+        };
+        let admission = guard.admit(Action::Play, &broadcast).await?;
+        let allowed = admission.allowed();
+        Ok((rung.map_or_else(|| allowed.clone(), |rung| allowed.view(&rung)), admission))
+    }
+
     /// Changes whenever a name comes or goes.
     pub(super) fn name_changes(&self) -> watch::Receiver<u64> {
         self.names.subscribe()
@@ -123,7 +146,7 @@ impl Shared {
         if !self.has(&name) {
             let parent = name.split_last().map(|(parent, _)| parent);
             let known = [Some(name.clone()), parent].into_iter().flatten();
-            known.filter_map(|name| self.bus.broadcast(&name)).for_each(|broadcast| self.follow(&broadcast));
+            known.filter_map(|name| self.bus.broadcast(&name)).for_each(|broadcast| self.follow(&broadcast, None));
         }
         let (view, editions) = {
             let entries = lock(&self.entries);
@@ -133,8 +156,8 @@ impl Shared {
         Source::find(&view, &editions, track)
     }
 
-    /// Brings what is served up to what a broadcast is now.
-    fn follow(&self, broadcast: &Broadcast) {
+    /// Brings what is served up to what a broadcast is now, and to its `events` where they are known.
+    fn follow(&self, broadcast: &Broadcast, events: Option<&Bytes>) {
         let unix = self.bus.clock().now().unix;
         let mut entries = lock(&self.entries);
         // Looked up under the lock: an older list must not undo what a newer one has brought.
@@ -150,7 +173,8 @@ impl Shared {
         for (name, (view, parts)) in live {
             match entries.get(&name).filter(|known| known.view.broadcast.is_same(broadcast)) {
                 Some(known) => {
-                    updated |= known.editions.send_if_modified(|editions| editions.update(parts, unix, &self.numbers));
+                    updated |=
+                        known.editions.send_if_modified(|editions| editions.update(parts, events, unix, &self.numbers));
                 }
                 None => {
                     let (editions, reader) = watch::channel(Editions::new(parts, unix, &self.numbers));
@@ -189,7 +213,7 @@ pub(super) async fn watch(shared: Arc<Shared>) {
         };
         for (_, (broadcast, task)) in followed.extract_if(.., is_gone) {
             task.abort();
-            shared.follow(&broadcast);
+            shared.follow(&broadcast, None);
         }
         for broadcast in live {
             followed.entry(broadcast.name().clone()).or_insert_with(|| {
@@ -210,12 +234,21 @@ async fn follow(shared: Arc<Shared>, broadcast: Broadcast) {
     let mut changes = broadcast.changes();
     let mut looks = tokio::time::interval(MEASURED);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut reads = tokio::time::interval(EVENTS);
+    reads.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut timeline = Timeline::new(broadcast.clone(), Time::from(shared.bus.settings().window.duration));
     loop {
         changes.mark_unchanged();
-        shared.follow(&broadcast);
-        tokio::select! {
-            changed = changes.changed() => if changed.is_err() { return },
-            _ = looks.tick() => {}
+        shared.follow(&broadcast, Some(timeline.text()));
+        loop {
+            tokio::select! {
+                changed = changes.changed() => match changed {
+                    Ok(()) => break,
+                    Err(_) => return,
+                },
+                _ = looks.tick() => break,
+                _ = reads.tick() => if timeline.catch_up() { break },
+            }
         }
     }
 }

@@ -97,10 +97,24 @@ impl View {
         views
     }
 
+    /// The track whose view it is, where it is not the broadcast whole.
+    pub(super) const fn rung(&self) -> Option<&TrackName> {
+        self.rung.as_ref()
+    }
+
     /// A track of it that can be played now, listed or not.
     pub(super) fn track(&self, name: &str) -> Option<Track> {
         let shown = self.select(&parts(&self.broadcast));
-        shown.into_iter().find(|part| part.name().as_str() == name).map(|part| part.track)
+        let played = shown.into_iter().find(|part| part.name().as_str() == name).map(|part| part.track);
+        played.or_else(|| self.unlisted(name))
+    }
+
+    /// A track of the source that no catalog lists, of text or data.
+    fn unlisted(&self, name: &str) -> Option<Track> {
+        let track = self.broadcast.track(name).filter(|track| track.provenance().is_source())?;
+        let is_over = matches!(self.broadcast.state(), State::Ended { .. });
+        let kind = track.info().filter(|_| is_over || !track.is_ended())?.kind();
+        matches!(kind, Kind::Text | Kind::Data).then_some(track)
     }
 
     fn select(&self, parts: &[Part]) -> Vec<Part> {

@@ -162,3 +162,61 @@ async fn frames_that_last_no_time_leave_the_catalogs_as_they_are() {
     let (_, texts) = subscription.read(1).await;
     assert_eq!(msf(&texts[0]).tracks.len(), 2);
 }
+
+/// The records of an event timeline.
+fn records(text: &Object) -> Vec<serde_json::Value> {
+    serde_json::from_slice(&text.0).unwrap()
+}
+
+#[tokio::test]
+async fn events_are_a_timeline_of_their_own_on_both_stacks() {
+    let mut source = Source::new();
+    source.pictures(3);
+    let server = Server::new(source.bus.clone());
+    let mut client = server.transport().await;
+    let mut catalogs = client.subscribe(NAME, "catalog").await.unwrap();
+    assert!(!names(&msf(&catalogs.read(1).await.1[0])).contains(&"events"), "there are none yet");
+    let mut timeline = client.subscribe(NAME, "events").await.unwrap();
+    let (none, objects) = timeline.read(1).await;
+    assert!(records(&objects[0]).is_empty());
+
+    let event = |id: u32, at: i64| millrace_cmaf::write::Event {
+        scheme: "urn:example".into(),
+        value: "v".into(),
+        presentation_time: millrace_media::Time::from_millis(at),
+        duration: Some(millrace_media::Time::from_millis(1_500)),
+        id,
+        data: b"what happens".as_slice().into(),
+    };
+    source.event = Some(event(7, 12_345));
+    source.pictures(4);
+    let (number, objects) = timeline.read(1).await;
+    assert!(number > none);
+    let data = serde_json::json!({
+        "scheme": "urn:example", "value": "v", "id": 7, "duration": 1_500, "message": STANDARD.encode("what happens"),
+    });
+    let first = serde_json::json!({ "m": 12_345, "data": data });
+    assert_eq!(records(&objects[0]), [first.clone()]);
+    // The catalog lists it from now on, with what it needs.
+    let text = catalogs.read(1).await.1.remove(0);
+    let catalog: serde_json::Value = serde_json::from_slice(&text.0).unwrap();
+    let listed = catalog["tracks"].as_array().unwrap().iter().find(|track| track["name"] == "events").unwrap();
+    assert_eq!((&listed["packaging"], &listed["mimeType"]), (&"eventtimeline".into(), &"application/json".into()));
+    assert_eq!(listed["eventType"], "io.github.millrace.emsg");
+    assert_eq!(listed["depends"], serde_json::json!(["audio", "video"]));
+    assert!(names(&msf(&text)).contains(&"events"), "other players can read the catalog");
+
+    // Repeats say nothing, and what is new comes with what was.
+    source.event = Some(event(7, 12_345));
+    source.pictures(5);
+    source.event = Some(event(8, 13_000));
+    source.pictures(6);
+    let (_, objects) = timeline.read(1).await;
+    let both = records(&objects[0]);
+    assert_eq!((both.len(), &both[0], &both[1]["data"]["id"]), (2, &first, &8.into()));
+
+    let client = server.net().await;
+    let mut subscription = client.subscribe(NAME, "events").await.unwrap();
+    let (_, objects) = read(&mut subscription, 1).await;
+    assert_eq!(records(&objects[0]), both);
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millrace_cmaf::CodecConfig;
-use millrace_cmaf::write::{ChunkWriter, InitSettings, Packet};
+use millrace_cmaf::write::{ChunkWriter, Event, InitSettings, Packet};
 use millrace_media::bus::{self, Bus};
 use millrace_media::calendar::Group;
 use millrace_media::clock::Clock;
@@ -75,6 +75,8 @@ pub(crate) struct Source {
     pub(crate) audio: Option<Written>,
     /// A picture's size in bytes; a keyframe's is four times that.
     pub(crate) size: usize,
+    /// An event that comes with the next picture.
+    pub(crate) event: Option<Event>,
     picture: u64,
 }
 
@@ -95,7 +97,7 @@ impl Source {
         let broadcast = publisher.broadcast().clone();
         let publisher = Some(publisher);
         let (video, audio) = (None, None);
-        let mut source = Self { bus, clock, broadcast, publisher, video, audio, size: 1_000, picture: 0 };
+        let mut source = Self { bus, clock, broadcast, publisher, video, audio, size: 1_000, event: None, picture: 0 };
         source.declare();
         source
     }
@@ -129,7 +131,10 @@ impl Source {
         self.picture += 1;
         let written = self.video.as_mut().unwrap();
         let at = Time::new(written.ticks, Timescale::new(VIDEO_SCALE).unwrap());
-        let media = written.chunks.chunk(at, [packet(written.ticks, PICTURE, keyframe, size)], None).unwrap();
+        let mut media = written.chunks.chunk(at, [packet(written.ticks, PICTURE, keyframe, size)], None).unwrap();
+        if let Some(event) = self.event.take() {
+            media = millrace_cmaf::with_event(&media, &event).unwrap();
+        }
         written.ticks += i64::from(PICTURE);
         let fragment = written.producer.write(media).unwrap();
         let through = written.ticks * i64::from(AUDIO_SCALE / 1_600) / i64::from(VIDEO_SCALE / 1_600);

@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::ReusableBoxFuture;
 
 use crate::imports::Verdict;
+use crate::inbox;
 use crate::instance::Instance;
 use crate::threads::Owned;
 
@@ -22,6 +23,8 @@ pub(super) struct Job {
     pub(super) gap: Option<Gap>,
     /// With its track. Left out where that was offered and is not accepted.
     pub(super) fragment: Option<(u32, Fragment)>,
+    /// What it is called for between fragments.
+    pub(super) call: Option<inbox::Call>,
     pub(super) stop: Option<Stop>,
 }
 
@@ -124,6 +127,12 @@ impl Telling {
                         return false;
                     }
                 }
+            }
+        }
+        if let Some(call) = job.call {
+            let called = self.instance.attend(call).await;
+            if !self.survives(Phase::Call, called.err()) {
+                return false;
             }
         }
         if let Some(why) = job.stop {

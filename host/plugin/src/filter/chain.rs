@@ -1,6 +1,8 @@
 //! The filters of one broadcast, in their order.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use async_trait::async_trait;
 use futures::future::join_all;
@@ -155,6 +157,20 @@ impl Chain for PluginChain {
             self.progress.next += 1;
         }
         self.leave(self.links.len(), id, Decided::Pass)
+    }
+
+    async fn idle(&mut self) {
+        loop {
+            let called = poll_fn(|context| {
+                let mut posts = self.links.iter_mut().flat_map(|link| &mut link.posts);
+                let called = posts.position(|post| post.poll_called(context).is_ready());
+                called.map_or(Poll::Pending, Poll::Ready)
+            });
+            let called = called.await;
+            if let Some(post) = self.links.iter_mut().flat_map(|link| &mut link.posts).nth(called) {
+                post.attend().await;
+            }
+        }
     }
 
     async fn stop(&mut self) {

@@ -1,6 +1,7 @@
 //! One filter at work on one broadcast, or on one track: its instance, and what is decided without it.
 
 use std::sync::Arc;
+use std::task::{self, Poll};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
@@ -19,6 +20,7 @@ use super::tracks::{FilteredTrack, Offer};
 use super::{Common, FilterPlugin, replacement};
 use crate::hook::{FilterContext, Purpose};
 use crate::imports::Verdict;
+use crate::inbox::Calls;
 use crate::instance::Instance;
 use crate::threads::Owned;
 
@@ -47,6 +49,8 @@ pub(super) struct Post {
     /// Lives as long as the filter is at work here.
     life: Arc<()>,
     instance: State,
+    /// What the instance is to be called for between fragments.
+    calls: Option<Calls>,
     call: Call,
     tracks: Vec<FilteredTrack>,
     /// What the instance has not been told yet.
@@ -97,6 +101,7 @@ impl Post {
             state: Slot::default(),
             life: Arc::default(),
             instance: State::Due(Reason::Fresh),
+            calls: None,
             call: Call::new(),
             tracks: Vec::new(),
             ends: Vec::new(),
@@ -224,6 +229,26 @@ impl Post {
             return Decided::Pass;
         }
         self.without(id, Cause::Behind)
+    }
+
+    /// Ready once the instance is to be called for something else than media, or a call has been left in the middle.
+    pub(super) fn poll_called(&mut self, context: &mut task::Context<'_>) -> Poll<()> {
+        match (&self.instance, &mut self.calls) {
+            (State::Called, _) => Poll::Ready(()),
+            (State::Ready(_), Some(calls)) => calls.poll_ready(context),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Calls the instance for something else than media.
+    pub(super) async fn attend(&mut self) {
+        let patience = self.plugin.patience();
+        self.called(patience).await;
+        if let State::Ready(_) = self.instance
+            && let Some(call) = self.calls.as_mut().and_then(Calls::take)
+        {
+            self.tell(Job { call: Some(call), ..Job::default() }, patience).await;
+        }
     }
 
     /// The broadcast, or the track, is over.
@@ -384,7 +409,10 @@ impl Post {
     /// An instance was started, or not.
     fn started(&mut self, started: Result<Box<Instance>, Fault>) {
         match started {
-            Ok(instance) => self.set(State::Ready(instance)),
+            Ok(instance) => {
+                self.calls = instance.calls();
+                self.set(State::Ready(instance));
+            }
             Err(fault) => {
                 let reason = if matches!(fault, Fault::NoRoom(_)) { Reason::Fresh } else { Reason::AfterFault };
                 self.set(State::Due(reason));
@@ -396,6 +424,7 @@ impl Post {
 
     /// The instance is gone, and what it was told with it.
     fn forget(&mut self) {
+        self.calls = None;
         self.ends.clear();
         self.tracks.iter_mut().for_each(FilteredTrack::forget);
     }
@@ -444,6 +473,7 @@ impl Post {
                 "the breaker opens: the filter is not called here any more"
             );
             self.ends.clear();
+            self.calls = None;
             self.set(State::Open(policy));
         }
     }

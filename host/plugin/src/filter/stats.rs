@@ -94,6 +94,8 @@ pub struct FilterStats {
     pub fragment_faults: u64,
     /// Faults in stopping.
     pub stop_faults: u64,
+    /// Faults in calls for something else than media.
+    pub call_faults: u64,
     /// What it is doing.
     pub state: FilterState,
     /// How long its calls with a fragment take, in wall time.
@@ -114,6 +116,9 @@ impl Count {
     }
 }
 
+/// In the order in which their faults are counted.
+const PHASES: [Phase; 4] = [Phase::Start, Phase::Fragment, Phase::Stop, Phase::Call];
+
 /// The counters of one filter.
 pub(super) struct Counters {
     key: FilterKey,
@@ -126,7 +131,7 @@ pub(super) struct Counters {
     late: Count,
     over_share: Count,
     no_room: Count,
-    faults: [Count; 3],
+    faults: [Count; 4],
     state: AtomicU8,
     times: Times,
     seconds: Histogram,
@@ -154,7 +159,7 @@ impl Counters {
             late: count("millrace_filter_late_calls_total"),
             over_share: count("millrace_filter_over_share_fragments_total"),
             no_room: count("millrace_filter_no_room_total"),
-            faults: [Phase::Start, Phase::Fragment, Phase::Stop].map(fault),
+            faults: PHASES.map(fault),
             state: AtomicU8::new(0),
             times: Times::default(),
             seconds: metrics::histogram!("millrace_filter_seconds", &labels),
@@ -204,12 +209,9 @@ impl Counters {
     }
 
     pub(super) fn fault(&self, phase: Phase) {
-        let at = match phase {
-            Phase::Start => 0,
-            Phase::Fragment => 1,
-            Phase::Stop => 2,
-        };
-        self.faults[at].add(1);
+        if let Some(at) = PHASES.iter().position(|known| *known == phase) {
+            self.faults[at].add(1);
+        }
     }
 
     pub(super) fn took(&self, time: Duration) {
@@ -229,7 +231,7 @@ impl Counters {
     }
 
     pub(super) fn read(&self) -> FilterStats {
-        let [start_faults, fragment_faults, stop_faults] = self.faults.each_ref().map(Count::get);
+        let [start_faults, fragment_faults, stop_faults, call_faults] = self.faults.each_ref().map(Count::get);
         let state = FilterState::ALL.get(usize::from(self.state.load(Ordering::Relaxed)));
         FilterStats {
             passed: self.passed.get(),
@@ -244,6 +246,7 @@ impl Counters {
             start_faults,
             fragment_faults,
             stop_faults,
+            call_faults,
             state: state.copied().unwrap_or(FilterState::Waiting),
             times: self.times.read(),
         }

@@ -40,6 +40,7 @@ const NOTHING: FilterStats = FilterStats {
     start_faults: 0,
     fragment_faults: 0,
     stop_faults: 0,
+    call_faults: 0,
     state: FilterState::Waiting,
     times: CallTimes { calls: 0, median: Duration::ZERO, p99: Duration::ZERO },
 };

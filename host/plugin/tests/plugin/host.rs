@@ -1,6 +1,7 @@
 //! The engine, a bus and a runner, with what the tests ask of them.
 
 use std::sync::{Arc, Mutex};
+use std::task::{self, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -139,6 +140,12 @@ impl Transcoder for ObservedTranscoder {
     }
     async fn track_end(&mut self, track: u32, why: TrackEnd) -> Result<(), Fault> {
         note(&self.faults, self.transcoder.track_end(track, why).await)
+    }
+    fn poll_called(&mut self, context: &mut task::Context<'_>) -> Poll<()> {
+        self.transcoder.poll_called(context)
+    }
+    async fn attend(&mut self) -> Result<(), Fault> {
+        note(&self.faults, self.transcoder.attend().await)
     }
     async fn stop(&mut self, why: Stop) -> Result<(), Fault> {
         note(&self.faults, self.transcoder.stop(why).await)

@@ -1,4 +1,4 @@
-//! What is sent: JSON of a bounded length. What it says is checked by the configuration's own code; here is only how it is described.
+//! What is sent: JSON, or bytes, of a bounded length. What JSON says is checked by the configuration's own code; here is only how it is described.
 
 use std::time::Duration;
 
@@ -17,18 +17,23 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The body of a request that says that it is JSON. A page of another origin cannot say so without asking first.
 pub(super) struct Document(pub(super) Bytes);
 
+/// A body of bytes, whatever they are.
+pub(super) async fn octets(request: Request) -> Result<Bytes, Refusal> {
+    match tokio::time::timeout(PATIENCE, Bytes::from_request(request, &())).await {
+        Ok(bytes) => Ok(bytes?),
+        Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")),
+    }
+}
+
 impl<S: Send + Sync> FromRequest<S> for Document {
     type Rejection = Refusal;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Refusal> {
         if !is_json(request.headers()) {
             let detail = "expected the header `Content-Type: application/json`, and JSON";
             return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
         }
-        match tokio::time::timeout(PATIENCE, Bytes::from_request(request, state)).await {
-            Ok(bytes) => Ok(Self(bytes?)),
-            Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body did not come in time")),
-        }
+        octets(request).await.map(Self)
     }
 }
 

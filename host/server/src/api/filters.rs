@@ -100,7 +100,12 @@ impl Filter {
             late: stats.late,
             over_share: stats.over_share,
             no_room: stats.no_room,
-            faults: Faults::new(stats.start_faults, stats.fragment_faults, stats.stop_faults),
+            faults: Faults {
+                start: stats.start_faults,
+                fragment: stats.fragment_faults,
+                stop: stats.stop_faults,
+                call: stats.call_faults,
+            },
             median_ms: milliseconds(stats.times.median),
             p99_ms: milliseconds(stats.times.p99),
             queue,

@@ -80,11 +80,19 @@ impl Site {
         let certificates = Certificates::development(vec!["localhost".into()], SystemTime::now()).unwrap();
         let relays = vec![Arc::new(RelayState::new("https://relay.example/live".into()))];
         let moq = Some(Arc::new(Status { ports: vec![9090, 8080], certificates, relays }));
-        let shared =
-            Shared { bus: bus.clone(), hls: hls.clone(), ladders, moq: moq.clone(), plugins: None, filters: None };
+        let shared = Shared {
+            bus: bus.clone(),
+            hls: hls.clone(),
+            ladders,
+            moq: moq.clone(),
+            plugins: None,
+            filters: None,
+            loaded: Arc::default(),
+            access: Access::default(),
+        };
         let local = Arc::new(Local::new(&config));
         let publishers = Arc::new(Publishers::new(&config, local.clone()).unwrap());
-        let ingest = Ingest::new(bus.clone(), settings::ingest(&config, publishers));
+        let ingest = Ingest::new(bus.clone(), settings::ingest(&config, publishers, Access::default()));
         let router = super::router(shared, Operators { token: config.api.token.clone(), reach, local })
             .merge(millrace_deliver::hls::router("/hls", hls))
             .nest("/ingest", millrace_ingest::http::router(ingest.clone()))

@@ -92,9 +92,11 @@ pub(super) struct LeftOut {
 /// How often it has failed, by what it was doing.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Faults {
-    start: u64,
-    fragment: u64,
-    stop: u64,
+    pub(super) start: u64,
+    pub(super) fragment: u64,
+    pub(super) stop: u64,
+    /// In calls for something else than media: a time it has asked for, an answer, a message.
+    pub(super) call: u64,
 }
 
 /// What each transcoder has done, and its faults
@@ -113,12 +115,6 @@ pub(super) async fn list(State(shared): State<Shared>) -> Answer<Transcoders> {
     answer(Transcoders { transcoders: stats.map(|(key, stats)| Transcoder::new(&key, &stats)).collect() })
 }
 
-impl Faults {
-    pub(super) fn new(start: u64, fragment: u64, stop: u64) -> Self {
-        Self { start, fragment, stop }
-    }
-}
-
 impl Transcoder {
     pub(super) fn new(key: &Key, stats: &Stats) -> Self {
         Self {
@@ -127,7 +123,12 @@ impl Transcoder {
             broadcast: key.broadcast.to_string(),
             track: key.track.as_ref().map(ToString::to_string),
             fragments: stats.fragments,
-            faults: Faults::new(stats.start_faults, stats.fragment_faults, stats.stop_faults),
+            faults: Faults {
+                start: stats.start_faults,
+                fragment: stats.fragment_faults,
+                stop: stats.stop_faults,
+                call: stats.call_faults,
+            },
             skipped: stats.skipped,
             over_share: stats.over_share,
             waiting: stats.waiting,

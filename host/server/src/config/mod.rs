@@ -9,6 +9,7 @@
 mod api;
 mod fault;
 mod form;
+mod grants;
 mod hls;
 mod http;
 mod ingest;

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use millrace_media::TrackName;
+use millrace_plugin::Grants;
 use serde_json::Value;
 use toml::de::DeValue;
 
 use super::fault::Fault;
+use super::grants;
 use super::pattern::BroadcastPattern;
 use super::section::{Element, Section};
 use super::setting::{Refusal, Setting, words};
@@ -27,6 +29,8 @@ pub struct Plugin {
     pub broadcasts: Vec<BroadcastPattern>,
     /// Given to it as JSON: an object.
     pub settings: Value,
+    /// What it may reach beyond its own media.
+    pub grants: Grants,
     /// What each of its instances may take.
     pub limits: PluginLimits,
     /// What becomes of a track when its instances have failed too often.
@@ -130,6 +134,8 @@ pub struct PluginLimits {
     pub series: usize,
     /// Lines of log a second, on average.
     pub log: usize,
+    /// How long an HTTP request may take, to the last byte of its answer.
+    pub http_time: Duration,
 }
 
 /// What becomes of a track when a plugin has failed on it too often.
@@ -159,6 +165,10 @@ pub struct PluginHost {
     pub cache: PluginCache,
     /// The most that is kept there.
     pub cache_size: ByteSize,
+    /// Where the stores of plugins are; none for the data of the user that the server runs as.
+    pub store: Option<PathBuf>,
+    /// A PEM file of authorities that plugins' HTTP requests trust beside those of the system.
+    pub ca: Option<PathBuf>,
 }
 
 /// Where compiled plugins are kept from one start to the next.
@@ -211,6 +221,7 @@ impl Default for PluginLimits {
             fragment: ByteSize::mib(8),
             series: 1000,
             log: 10,
+            http_time: Duration::from_secs(10),
         }
     }
 }
@@ -223,6 +234,8 @@ impl Default for PluginHost {
             threads: None,
             cache: PluginCache::User,
             cache_size: ByteSize::mib(1024),
+            store: None,
+            ca: None,
         }
     }
 }
@@ -264,6 +277,11 @@ impl PluginLimits {
             fragment: section.within("fragment", default.fragment, ByteSize::new(1024)..=mib(64)),
             series: section.within("series", default.series, 0..=100_000),
             log: section.within("log", default.log, 1..=1000),
+            http_time: section.within(
+                "http_time",
+                default.http_time,
+                Duration::from_millis(100)..=Duration::from_secs(60),
+            ),
         }
     }
 }
@@ -300,6 +318,7 @@ impl Plugin {
             enabled: section.value("enabled", true),
             broadcasts: section.broadcasts(),
             settings: Value::Object(section.free_table("settings")),
+            grants: section.table("grants", grants::read),
             limits: section.table("limits", PluginLimits::read),
             on_fault: section.value("on_fault", OnFault::default()),
             max_faults: section.within("max_faults", 5, 1..=1000),
@@ -349,6 +368,8 @@ impl PluginHost {
                 default.cache_size,
                 ByteSize::mib(16)..=ByteSize::mib(1024 * 1024),
             ),
+            store: section.optional_path("store"),
+            ca: section.optional_path("ca"),
         }
     }
 }

@@ -1,7 +1,10 @@
 //! One transcoder's task: it reads the track, or all of a broadcast, and keeps an instance of the transcoder at work.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::{self, Poll};
 
 use millrace_media::broadcast::State;
 use millrace_media::clock::Clock;
@@ -97,12 +100,22 @@ impl Drain {
         let faults = Faults::new(self.factory.breaker());
         let mut work = Work { instance: Instance::Due(Reason::Fresh), faults, no_room_logged: false, next_id: 0 };
         let cancel = self.cancel.clone();
+        let mut called = false;
         let why = loop {
-            let item = tokio::select! {
+            let over = self.feeds.all().is_empty();
+            let next = tokio::select! {
                 biased;
                 why = cancel.cancelled() => break why,
-                item = self.feeds.next() => item,
-                () = ended(&self.broadcast), if self.feeds.all().is_empty() => break self.end(),
+                next = next(&mut self.feeds, &mut work.instance, called) => next,
+                () = ended(&self.broadcast), if over => break self.end(),
+            };
+            called = matches!(next, Next::Call);
+            let item = match next {
+                Next::Media(item) => item,
+                Next::Call => {
+                    self.attend(&mut work).await;
+                    continue;
+                }
             };
             match item {
                 Item::Ended(feed) => {
@@ -155,6 +168,15 @@ impl Drain {
             }
             (Instance::Open(Policy::Bypass), _, Some(source)) => self.bypass(source, fragment).await,
             _ => {}
+        }
+    }
+
+    /// The instance is to be called for something else than media.
+    async fn attend(&mut self, work: &mut Work) {
+        if let Instance::Running(transcoder) = &mut work.instance
+            && let Err(fault) = transcoder.attend().await
+        {
+            self.faulted(work, Phase::Call, &fault);
         }
     }
 
@@ -316,6 +338,37 @@ impl Drain {
             let _ = output.write(fragment.place().group, fragment.media().clone());
         }
     }
+}
+
+/// What a transcoder is called for.
+enum Next {
+    /// Its tracks.
+    Media(Item),
+    /// Something else: [`Transcoder::attend`].
+    Call,
+}
+
+/// Waits for what comes next. Where there is both, media and calls take turns: neither keeps the other waiting for longer than one call.
+/// Dropping the future loses nothing.
+async fn next(feeds: &mut Feeds, instance: &mut Instance, called_last: bool) -> Next {
+    let mut poll_called = |context: &mut task::Context<'_>| match instance {
+        Instance::Running(transcoder) => transcoder.poll_called(context).is_ready(),
+        Instance::Due(_) | Instance::Declined | Instance::Open(_) => false,
+    };
+    let mut media = pin!(feeds.next());
+    poll_fn(|context| {
+        if !called_last && poll_called(context) {
+            return Poll::Ready(Next::Call);
+        }
+        if let Poll::Ready(item) = media.as_mut().poll(context) {
+            return Poll::Ready(Next::Media(item));
+        }
+        if called_last && poll_called(context) {
+            return Poll::Ready(Next::Call);
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 /// Waits for the end of a broadcast.

@@ -1,11 +1,14 @@
 //! A media playlist as text.
 
 use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
 
 use millrace_media::{Time, TrackName};
 
 use super::MediaPlaylist;
 use crate::hls::date::DateTime;
+use crate::hls::ranges::DateRanges;
 use crate::hls::segment::{Header, Segment};
 
 /// Segments this many target durations from the end are replaced by a skip tag in a delta update (rfc8216bis, 4.4.3.8).
@@ -41,6 +44,8 @@ pub struct Surroundings {
     pub part_target: Option<Time>,
     /// The other renditions.
     pub reports: Vec<Report>,
+    /// The broadcast's date ranges.
+    pub ranges: Arc<DateRanges>,
 }
 
 /// Seconds with six decimals, rounded to the nearest.
@@ -100,6 +105,9 @@ impl MediaPlaylist {
         if skipped > 0 {
             writeln!(text, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}").ok()?;
         }
+        // Of the same time in every track, where they are cut at the same.
+        let first = placed.first().map_or(Duration::MAX, |first| first.segment.info.program_date_time);
+        surroundings.ranges.write(&mut text, first).ok()?;
         let edge = Time::from_millis(target * EDGE_TARGETS * 1_000);
         let mut header = skipped.checked_sub(1).map(|last| &placed[last].segment.header);
         let complete = placed.iter().filter(|entry| entry.segment.complete).count();

@@ -33,12 +33,16 @@ pub(super) struct Parsed {
     pub(super) segments: Vec<Listed>,
     pub(super) hint: Option<String>,
     pub(super) reports: Vec<String>,
+    /// The date ranges, as they are written.
+    pub(super) ranges: Vec<String>,
     pub(super) ended: bool,
 }
 
 pub(super) fn attribute(line: &str, name: &str) -> Option<String> {
     let attributes = line.split_once(':')?.1;
-    let at = attributes.find(&format!("{name}=")).filter(|at| *at == 0 || attributes.as_bytes()[at - 1] == b',')?;
+    let named = format!("{name}=");
+    let mut found = attributes.match_indices(&named).map(|(at, _)| at);
+    let at = found.find(|at| *at == 0 || attributes.as_bytes()[at - 1] == b',')?;
     let value = &attributes[at + name.len() + 1..];
     Some(match value.strip_prefix('"') {
         Some(quoted) => quoted.split('"').next().unwrap().into(),
@@ -55,6 +59,7 @@ pub(super) fn parse(text: &str) -> Parsed {
         segments: Vec::new(),
         hint: None,
         reports: Vec::new(),
+        ranges: Vec::new(),
         ended: false,
     };
     let (mut block, mut number, mut discontinuity): (Vec<String>, u64, u64) = (Vec::new(), 0, 0);
@@ -81,6 +86,10 @@ pub(super) fn parse(text: &str) -> Parsed {
             "#EXT-X-PRELOAD-HINT" => {
                 assert_eq!(attribute(line, "TYPE").as_deref(), Some("PART"));
                 assert_eq!(parsed.hint.replace(attribute(line, "URI").unwrap()), None, "two hints");
+            }
+            "#EXT-X-DATERANGE" => {
+                assert!(block.is_empty() && parsed.segments.is_empty(), "{line} comes too late");
+                parsed.ranges.push(line.into());
             }
             "#EXT-X-RENDITION-REPORT" => parsed.reports.push(line.into()),
             "#EXT-X-ENDLIST" => parsed.ended = true,

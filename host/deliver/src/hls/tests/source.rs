@@ -1,9 +1,11 @@
 //! A source whose media arrives as the test says, on a clock that the test moves.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use millrace_cmaf::write::Event;
 use millrace_media::bus::{self, Bus};
 use millrace_media::clock::Clock;
 use millrace_media::fragment::Marks;
@@ -121,6 +123,8 @@ pub(super) struct Source {
     /// How many frames the sound's chunks have in turn.
     pub(super) chunks: Vec<u32>,
     chunk: usize,
+    /// Events that come with the picture that many seconds into the epoch, earliest first.
+    pub(super) events: VecDeque<(f64, Event)>,
 }
 
 impl Source {
@@ -149,6 +153,7 @@ impl Source {
             chunk_ticks: 0,
             chunks: vec![5, 5, 4],
             chunk: 0,
+            events: VecDeque::new(),
         };
         source.declare();
         source
@@ -208,7 +213,11 @@ impl Source {
         let ticks = self.picture_ticks + self.origin * i64::from(pictures.scale);
         self.picture += 1;
         self.picture_ticks += i64::from(duration);
-        let media = media(ticks, pictures.scale, &[duration], keyframe, if keyframe { 9_000 } else { 1_500 });
+        let seconds = (self.picture_ticks - i64::from(duration)) as f64 / f64::from(pictures.scale);
+        let mut media = media(ticks, pictures.scale, &[duration], keyframe, if keyframe { 9_000 } else { 1_500 });
+        while let Some((_, event)) = self.events.pop_front_if(|(at, _)| *at <= seconds + 1e-6) {
+            media = millrace_cmaf::with_event(&media, &event).unwrap();
+        }
         self.video.as_mut().unwrap().write(media).unwrap()
     }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::Form;
 use super::measured::Listed;
+use crate::moq::events::NONE;
 use crate::moq::view::Part;
 
 /// Editions that can be fetched: as many as may come between a subscription and the fetch that joins it.
@@ -47,6 +48,7 @@ impl Edition {
 #[derive(Debug)]
 pub(in crate::moq) struct Editions {
     tracks: Vec<Listed>,
+    events: Bytes,
     /// Oldest first.
     kept: VecDeque<Arc<Edition>>,
 }
@@ -55,19 +57,28 @@ impl Editions {
     /// With a first edition, at `unix` since the Unix epoch.
     pub(in crate::moq) fn new(parts: Vec<Part>, unix: Duration, numbers: &Numbers) -> Self {
         let tracks = parts.into_iter().map(|part| Listed::new(part, &[])).collect();
-        let mut editions = Self { tracks, kept: VecDeque::new() };
-        editions.add(unix, numbers);
+        let mut editions = Self { tracks, events: NONE, kept: VecDeque::new() };
+        editions.add(false, unix, numbers);
         editions
     }
 
-    /// Makes a new edition where there is anything else to say than before, and says whether it did.
-    pub(in crate::moq) fn update(&mut self, parts: Vec<Part>, unix: Duration, numbers: &Numbers) -> bool {
+    /// Makes a new edition where there is anything else to say than before, and says whether it did. Without `events`, those stay.
+    pub(in crate::moq) fn update(
+        &mut self,
+        parts: Vec<Part>,
+        events: Option<&Bytes>,
+        unix: Duration,
+        numbers: &Numbers,
+    ) -> bool {
         let tracks: Vec<_> = parts.into_iter().map(|part| Listed::new(part, &self.tracks)).collect();
-        if self.tracks == tracks {
+        let events = events.unwrap_or(&self.events).clone();
+        if self.tracks == tracks && self.events == events {
             return false;
         }
-        self.tracks = tracks;
-        self.add(unix, numbers);
+        // What is in the timeline is no news of a catalog.
+        let same_catalogs = self.tracks == tracks && (self.events == NONE) == (events == NONE);
+        (self.tracks, self.events) = (tracks, events);
+        self.add(same_catalogs, unix, numbers);
         true
     }
 
@@ -81,10 +92,14 @@ impl Editions {
         self.kept.iter()
     }
 
-    fn add(&mut self, unix: Duration, numbers: &Numbers) {
+    fn add(&mut self, same_catalogs: bool, unix: Duration, numbers: &Numbers) {
         let unix_millis = u64::try_from(unix.as_millis()).unwrap_or(0);
         let texts = Form::ALL.map(|form| {
-            super::write(form, &self.tracks, unix_millis).unwrap_or_else(|error| {
+            let before = self.kept.back().filter(|_| same_catalogs && form != Form::Events);
+            if let Some(before) = before {
+                return before.text(form).clone();
+            }
+            super::write(form, &self.tracks, &self.events, unix_millis).unwrap_or_else(|error| {
                 tracing::error!(%error, "a catalog cannot be written: the one before stays");
                 self.kept.back().map(|edition| edition.text(form).clone()).unwrap_or_default()
             })

@@ -5,10 +5,11 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use millrace_media::track::{Format, Kind, Role as Purpose};
 use moq_msf::{Catalog, Packaging, Role, Track};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::WriteError;
 use super::measured::Listed;
+use crate::moq::events;
 use crate::moq::view::Part;
 use crate::renditions::Rung as _;
 
@@ -18,14 +19,16 @@ const RENDER_GROUP: u32 = 1;
 const PICTURES_SAP: u8 = 2;
 /// The language of a track (draft-ietf-moq-msf), for which [`Track`] has no field.
 const LANGUAGE: &str = "lang";
+/// The name of the event timeline.
+pub(super) const EVENTS: &str = "events";
 /// Every frame of sound is one of this type.
 const SOUND_SAP: u8 = 1;
 
-/// The catalog of `tracks`, made at `unix_millis` since the Unix epoch.
+/// The catalog of `tracks`, and of the event timeline where there are events, made at `unix_millis` since the Unix epoch.
 ///
 /// # Errors
 /// Where the format cannot say what a track is.
-pub(super) fn write(tracks: &[Listed], unix_millis: u64) -> Result<Bytes, WriteError> {
+pub(super) fn write(tracks: &[Listed], has_events: bool, unix_millis: u64) -> Result<Bytes, WriteError> {
     let described = tracks.iter().map(|listed| track(listed, alternatives(&listed.part, tracks)));
     let mut catalog = Catalog::new(described.collect());
     catalog.generated_at = Some(unix_millis);
@@ -35,6 +38,19 @@ pub(super) fn write(tracks: &[Listed], unix_millis: u64) -> Result<Bytes, WriteE
             if let Some(language) = listed.part.language() {
                 track[LANGUAGE] = language.into();
             }
+        }
+        if has_events {
+            let depends: Vec<_> = tracks.iter().map(|listed| listed.part.name().as_str()).collect();
+            let (packaging, kind) = (Packaging::EventTimeline.to_string(), events::EVENT_TYPE);
+            // The fields that tell of a timeline, for which there are none in the type.
+            written.push(json!({
+                "name": EVENTS,
+                "packaging": packaging,
+                "eventType": kind,
+                "mimeType": "application/json",
+                "isLive": true,
+                "depends": depends,
+            }));
         }
     }
     Ok(serde_json::to_vec(&written)?.into())

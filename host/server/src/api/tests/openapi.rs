@@ -44,6 +44,9 @@ async fn every_route_is_described() {
         "GET /api/v1/transcoders",
         "GET /api/v1/filters",
         "GET /api/v1/alarms",
+        "GET /api/v1/access",
+        "GET /api/v1/plugins",
+        "POST /api/v1/plugins/{plugin}/messages",
         "POST /api/v1/ladders",
         "POST /api/v1/ladders/{ladder}/renditions",
     ];
@@ -75,6 +78,10 @@ async fn answers_are_as_described() {
         ("GET", "/api/v1/transcoders", "/api/v1/transcoders", ""),
         ("GET", "/api/v1/filters", "/api/v1/filters", ""),
         ("GET", "/api/v1/alarms", "/api/v1/alarms", ""),
+        ("GET", "/api/v1/access", "/api/v1/access", ""),
+        ("GET", "/api/v1/plugins", "/api/v1/plugins", ""),
+        ("POST", "/api/v1/plugins/{plugin}/messages", "/api/v1/plugins/none/messages?hook=transcoder", "hello"),
+        ("POST", "/api/v1/plugins/{plugin}/messages", "/api/v1/plugins/none/messages?hook=decoder", "hello"),
     ] {
         let answer = site.send(method, path, &[("content-type", "application/json")], body).await;
         let operation = &document["paths"][described][method.to_lowercase()];

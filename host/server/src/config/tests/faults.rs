@@ -133,6 +133,32 @@ fn a_value_that_does_not_do_says_what_does() {
 }
 
 #[test]
+fn grants_that_grant_nothing_known_are_told() {
+    let faults = |grants: &str| faults(&format!("[[plugin]]\nname = \"x\"\npath = \"x\"\ngrants = {grants}"));
+    let hosts = "expected [http:// or https://]HOST[:PORT], such as \"api.example\", \"*.api.example\" or \"http://192.0.2.1:8080\"";
+    let list = "expected a list of hosts, such as [\"api.example\", { host = \"hooks.local\", private = true }]";
+    for (grants, expected) in [
+        ("{ http = [\"https://api.example/hook\"] }", format!("`http` is \"https://api.example/hook\", {hosts}")),
+        ("{ http = [{ host = \"*.com\" }] }", format!("`host` is \"*.com\", {hosts}")),
+        ("{ http = \"api.example\" }", format!("`http` is a string, {list}")),
+        ("{ http = [1] }", format!("`http` is an integer, {list}")),
+        ("{ http = [{ private = true }] }", "[[plugin.grants.http]] has no `host`".into()),
+        (
+            "{ store = true }",
+            "`store` is a boolean, expected a size with its unit, such as \"64MiB\" (or KiB, GiB, kB, MB, GB)".into(),
+        ),
+        ("{ store = \"1GiB\" }", "`store` is \"1GiB\", expected 1KiB to 16MiB".into()),
+        ("{ timers = 1 }", "`timers` is an integer, expected true or false".into()),
+        ("{ network = true }", "unknown key `network` in [plugin.grants]".into()),
+        ("true", "`grants` is a boolean, expected a table".into()),
+    ] {
+        assert_eq!(faults(grants), [expected], "for {grants}");
+    }
+    let errors = read("[[plugin]]\nname = \"x\"\npath = \"x\"\ngrants = { timer = true }").unwrap_err();
+    assert_eq!(errors.problems()[0].help.as_deref(), Some("did you mean `timers`?"));
+}
+
+#[test]
 fn what_is_missing_is_named() {
     assert_eq!(faults("[[plugin]]\n"), ["[[plugin]] has no `name`", "[[plugin]] has no `path`"]);
     assert_eq!(faults("[[ladder]]\n"), ["[[ladder]] has no `renditions`"]);

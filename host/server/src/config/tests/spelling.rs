@@ -28,6 +28,8 @@ fn file_with(section: &str, key: &str) -> String {
         "" => String::new(),
         "ladder[].renditions[]" => "[[ladder]]\n[[ladder.renditions]]\n".into(),
         "plugin[].limits" => "[[plugin]]\n[plugin.limits]\n".into(),
+        "plugin[].grants" => "[[plugin]]\n[plugin.grants]\n".into(),
+        "plugin[].grants.http[]" => "[[plugin]]\n[[plugin.grants.http]]\n".into(),
         list if list.ends_with("[]") => format!("[[{}]]\n", list.trim_end_matches("[]")),
         table => format!("[{table}]\n"),
     };

@@ -59,6 +59,7 @@ fn a_plugin_is_read_with_its_settings_and_limits() {
         broadcasts = ["live/*"]
         on_fault = "drop"
         limits = { call_time = "5ms", output_rate = 2_000_000 }
+        grants = { http = ["api.example", { host = "http://hooks.local:80", private = true }], clock = true, store = "1MiB" }
         [plugin.settings]
         lines = 2
         gain = 0.5
@@ -79,6 +80,11 @@ fn a_plugin_is_read_with_its_settings_and_limits() {
     let settings = json!({ "lines": 2, "gain": 0.5, "since": "2026-01-01", "words": ["a", true, { "deep": 16 }] });
     assert_eq!(captions.settings, settings);
     assert_eq!(other.settings, json!({}));
+    let grants = &captions.grants;
+    let hosts: Vec<_> = grants.http.iter().map(|host| (host.to_string(), host.is_private())).collect();
+    assert_eq!(hosts, [("api.example".into(), false), ("http://hooks.local".into(), true)]);
+    assert_eq!((grants.clock, grants.timers, grants.random, grants.store), (true, false, false, Some(1 << 20)));
+    assert_eq!(other.grants, millrace_plugin::Grants::default());
     assert_eq!(config.files(), [Path::new("/etc/millrace/captions.wasm"), Path::new("/opt/other.wasm")]);
 }
 

@@ -42,7 +42,7 @@ NODE_MODULES := $(addsuffix /node_modules/.package-lock.json,$(NODE_PACKAGES))
 .DELETE_ON_ERROR:
 .PHONY: help setup setup-test setup-demo setup-bench setup-examples setup-examples-all peers demo test test-full test-examples
 .PHONY: lint deny audit bench
-.PHONY: plugins plugins-examples plugins-examples-all plugins-examples-rust plugins-examples-c plugins-examples-javascript
+.PHONY: plugins plugins-test plugins-examples plugins-examples-all plugins-examples-rust plugins-examples-c plugins-examples-javascript
 .PHONY: plugins-examples-python plugins-examples-test plugins-pages plugins-reference web clean
 
 help: ## Lists the targets
@@ -73,7 +73,7 @@ demo: setup-demo plugins web ## Builds, and serves a live test stream on http://
 	$(CARGO) build $(WORKSPACE) --bin millrace
 	$(BUILT) demo $(ARGS)
 
-test: setup plugins plugins-examples-test web lint deny ## Runs all the checks and tests
+test: setup plugins plugins-test plugins-examples-test web lint deny ## Runs all the checks and tests
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		echo "$(CARGO) nextest run $(WORKSPACE)"; $(CARGO) nextest run $(WORKSPACE); \
 	else \
@@ -138,6 +138,12 @@ plugins: setup-demo ## Builds the plugins into plugins/dist/
 		$(GUEST_CARGO) build --manifest-path plugins/$$plugin/Cargo.toml --target $(GUEST_TARGET) --release; \
 		$(GUESTS)/debug/componentize \
 			$(GUESTS)/$(GUEST_TARGET)/release/$$(echo $$plugin | tr - _).wasm plugins/dist/$$plugin.wasm; \
+	done
+
+# What a plugin works out without its host, on this machine.
+plugins-test: setup-demo
+	@set -e; for plugin in $(PLUGINS); do \
+		echo "cargo test plugins/$$plugin"; $(GUEST_CARGO) test --quiet --manifest-path plugins/$$plugin/Cargo.toml; \
 	done
 
 plugins-examples: plugins-examples-rust plugins-examples-c ## Builds the example plugins in Rust and C into plugins/dist/examples/

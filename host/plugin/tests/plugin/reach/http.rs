@@ -20,18 +20,24 @@ async fn server(answer: Option<&'static str>) -> (String, mpsc::UnboundedReceive
 }
 
 async fn serve(mut stream: TcpStream, answer: Option<&'static str>, say: mpsc::UnboundedSender<String>) {
-    let mut asked = Vec::new();
-    while !asked.windows(4).any(|end| end == b"\r\n\r\n") {
-        if stream.read_buf(&mut asked).await.unwrap_or(0) == 0 {
-            return;
-        }
-    }
-    let _ = say.send(String::from_utf8_lossy(&asked).lines().next().unwrap_or_default().to_owned());
+    let Some(line) = asked(&mut stream).await else { return };
+    let _ = say.send(line);
     if let Some(answer) = answer {
         let _ = stream.write_all(answer.as_bytes()).await;
     }
     let _ = stream.read_to_end(&mut Vec::new()).await;
     let _ = say.send("gone".into());
+}
+
+/// The first line of a request, once its head is there; none where it does not come.
+async fn asked(stream: &mut TcpStream) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        if stream.read_buf(&mut head).await.unwrap_or(0) == 0 {
+            return None;
+        }
+    }
+    Some(String::from_utf8_lossy(&head).lines().next().unwrap_or_default().to_owned())
 }
 
 fn granted(url: &str) -> Grants {
@@ -130,6 +136,7 @@ async fn endless(beginning: &'static str, rest: &'static [u8], pause: Duration) 
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             tokio::spawn(async move {
+                asked(&mut stream).await;
                 let mut going = stream.write_all(beginning.as_bytes()).await.is_ok();
                 while going {
                     going = stream.write_all(rest).await.is_ok();

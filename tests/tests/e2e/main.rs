@@ -3,6 +3,7 @@
 mod api;
 mod bombs;
 mod browser;
+mod bundled;
 mod connections;
 mod events;
 mod forms;

@@ -89,8 +89,7 @@ impl BundledPlugin {
 }
 
 impl Setting for BundledPlugin {
-    const EXPECTED: &'static str =
-        "the name of a plugin that comes with Millrace: \"audio-passthrough\", \"bitrate-cap\", \
+    const EXPECTED: &'static str = "the name of a plugin that comes with Millrace: \"audio-passthrough\", \"bitrate-cap\", \
         \"clock\", \"health\", \"id3\", \"jwt-access\", \"ladder\", \"passthrough\", \"per-title\", \"scte35\" or \"webhook-access\"";
 
     fn from_text(text: &str) -> Result<Self, Refusal> {

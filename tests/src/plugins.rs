@@ -17,10 +17,20 @@ pub fn shipped(name: &str) -> PathBuf {
 
 /// Builds the plugin that does what its settings say, mostly what a plugin should not.
 pub fn misbehaving() -> PathBuf {
-    let guest = root().join("host/plugin/tests/guests/misbehave");
-    let (target, component) = (root().join("target/guests"), crate::exhibits().join("misbehave.wasm"));
+    guest("misbehave")
+}
+
+/// Builds the access plugin that decides as the key `do` of a client's query says.
+pub fn gate() -> PathBuf {
+    guest("gate")
+}
+
+/// Builds a plugin of the tests.
+fn guest(name: &str) -> PathBuf {
+    let guest = root().join("host/plugin/tests/guests").join(name);
+    let (target, component) = (root().join("target/guests"), crate::exhibits().join(format!("{name}.wasm")));
     cargo("build", &guest, &target, &["--release", "--target", "wasm32-unknown-unknown"]);
-    let module = target.join("wasm32-unknown-unknown/release/misbehave.wasm");
+    let module = target.join(format!("wasm32-unknown-unknown/release/{name}.wasm"));
     let paths = [&module, &component].map(|path| path.to_str().expect("the path is text"));
     cargo("run", &root().join("plugins/componentize"), &target, &["--", paths[0], paths[1]]);
     component.canonicalize().expect("it was written")

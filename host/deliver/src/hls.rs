@@ -10,6 +10,10 @@
 //! when the rung is back, or when that segment is over. A rung that is removed while the broadcast goes on answers `410 Gone`, so that
 //! players go on with another one, where `EXT-X-ENDLIST` would have them stop.
 //!
+//! **Who may play.** Everybody; or those whom the authorizers of an [`Access`](millrace_media::Access) allow, who are asked once a viewer and
+//! not once a request. Then the multivariant playlist lists its playlists below a token of the viewer's own, `b/~token/t/playlist.m3u8`, and
+//! everything else is answered below it alone. A media playlist that is asked for without one is moved below one (307).
+//!
 //! Below the router's prefix, `b` standing for a broadcast and `t` for a track of it:
 //!
 //! | path | what |
@@ -36,6 +40,7 @@ mod playlist;
 mod ranges;
 mod registry;
 mod segment;
+mod sessions;
 mod silence;
 #[cfg(test)]
 mod tests;

@@ -29,6 +29,12 @@
 //! **Priorities.** Newer groups of a track go before older ones. With draft 18 catalogs go before sound, and sound before pictures;
 //! `moq-net` goes by what its subscribers ask for.
 //!
+//! **Who may play.** Where a session's [`Guard`] is not open, it is asked about every broadcast that the client subscribes to, fetches from
+//! or asks the status of, and about every name before it is announced to the client: a name that the client may not play is not told. A
+//! rendition's view is played by whoever may play its broadcast. What is allowed under another name is played under the name asked for;
+//! with `moq-net`, where only what was announced can be asked for, that name has to be live itself. A subscription or a fetch that is no
+//! longer allowed ends with UNAUTHORIZED; with `moq-net`, where tracks under way have no such end, the session does.
+//!
 //! **Slow subscribers.** Nobody waits for one. What it has not taken of an old group when newer ones have taken the connection is dropped:
 //! what it has of a group is a beginning, never a beginning and an end. The same becomes of a group when the bus has let go fragments
 //! that were to be sent, and of one that is longer than a library or the bus's window takes. Its rest is left out, and all goes on with the
@@ -48,6 +54,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use millrace_media::Bus;
+use millrace_media::access::{Denied, Guard};
 use millrace_supervise as supervise;
 use moq_transport::session::Publisher;
 
@@ -90,10 +97,21 @@ impl Moq {
         self.shared.origin.consume()
     }
 
-    /// For sessions of `moq-transport`: answers all that the other side asks. Has to be dropped when the session has ended, and what it
-    /// has begun ends with it.
-    pub async fn serve(&self, publisher: Publisher) {
-        transport::serve(self.shared.clone(), publisher).await;
+    /// The same for a session of `moq-net` of whose client `guard` is asked: an origin of the session's own, and the work of offering there
+    /// what the client may play, and nothing else. Names outside of `root` are not asked about. The work comes to an end when the client
+    /// may no longer play what it is playing: then the session has to be ended, since nothing else ends what it has been given.
+    pub fn guarded_origin(
+        &self,
+        guard: Guard,
+        root: &str,
+    ) -> (moq_net::origin::Consumer, impl Future<Output = Denied> + Send + use<>) {
+        net::guarded::origin(self.shared.clone(), guard, root.to_owned())
+    }
+
+    /// For sessions of `moq-transport`: answers all that the other side asks, as far as `guard` lets it play. Has to be dropped when the
+    /// session has ended, and what it has begun ends with it.
+    pub async fn serve(&self, publisher: Publisher, guard: Guard) {
+        transport::serve(self.shared.clone(), publisher, guard).await;
     }
 
     /// As [`Moq::serve`], to a relay: announces every name as it comes, and serves the subscriptions that come back.

@@ -21,6 +21,10 @@
 //! lie so far behind, which are taken for retransmissions and dropped: they never mix with the first's. Once somebody has been
 //! refused, an end is believed only if it comes over a connection that the publisher is known to use.
 //!
+//! **Who may.** [`Access`] says what a request's sender may publish. Where there are [authorizers](millrace_media::access), they are asked
+//! about each broadcast before the request's body is read, and may give it another name. A request whose sender is no longer allowed ends
+//! with 403, and its broadcast waits for its publisher's return.
+//!
 //! **The end.** A static MPD, playlists with `EXT-X-ENDLIST` for all that was sent, segments of the brand `lmsg` for all tracks, or
 //! `DELETE` of the publishing point or a manifest ends the broadcast. The end of an endless request, clean or not, and silence let it
 //! wait for the publisher's return, which begins a new epoch; `DELETE` ends a broadcast that waits, whichever protocol its publisher
@@ -82,6 +86,8 @@ const OVERTAKEN_BY_THE_END: Duration = Duration::from_millis(250);
 pub struct Settings {
     /// Who may publish.
     pub access: Arc<dyn Access>,
+    /// Who is asked as well about every broadcast, once `access` allows it.
+    pub authorizers: millrace_media::Access,
     /// How long a publisher may send nothing. Has to be more than a segment lasts.
     pub idle_timeout: Duration,
     /// What a stream may declare.
@@ -97,6 +103,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             access: Arc::new(Everybody),
+            authorizers: millrace_media::Access::default(),
             idle_timeout: Duration::from_secs(15),
             limits: Limits::default(),
             lengths: Lengths::default(),

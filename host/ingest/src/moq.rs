@@ -30,7 +30,8 @@
 //! still comes of it then is dropped, and no more is said of theirs.
 //!
 //! **Refusals.** What lies outside the [`Grant`], has no broadcast's name, has a publisher already, or is one more than the session may
-//! publish, is not taken. `moq-transport` tells the publisher why (its answer to PUBLISH has a code, and no reason); with `moq-net`
+//! publish, is not taken; nor is what the session's [`Guard`](millrace_media::access::Guard) denies, which is asked about each broadcast, may
+//! give it another name, and ends one that is no longer allowed. `moq-transport` tells the publisher why (its answer to PUBLISH has a code, and no reason); with `moq-net`
 //! nothing of it is subscribed to. The reason is logged; the session goes on. A track whose objects are broken or longer than the limit
 //! is given up, and the others go on. Where groups that do not end are longer than that limit together, the track is subscribed to anew.
 //! A publisher that does not stop sending such a track when it is asked to, or pushes it, loses its session: see [`Ingest::receive`].
@@ -59,6 +60,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use millrace_cmaf::Limits;
+use millrace_media::access::{Action, Admission, Guard};
 use millrace_media::{BroadcastName, Bus};
 use moq_transport::session::Subscriber;
 
@@ -126,8 +128,8 @@ impl Ingest {
     /// For sessions of `moq-transport`: takes all that the other side publishes, until the session ends. Comes back before that where
     /// the other side sends more and more of something that it was asked to stop: then the session has to be ended, since nothing else
     /// stops it.
-    pub async fn receive(&self, subscriber: Subscriber, grant: Grant) {
-        session::receive(self.0.clone(), subscriber, grant).await;
+    pub async fn receive(&self, subscriber: Subscriber, grant: Grant, guard: Guard) {
+        session::receive(self.0.clone(), subscriber, May { grant, guard }).await;
     }
 
     /// For sessions of `moq-net`: where the session writes what it hears of, and the work of taking it to the bus, which ends with
@@ -135,6 +137,7 @@ impl Ingest {
     pub fn session(
         self: &Arc<Self>,
         grant: Grant,
+        guard: Guard,
     ) -> (moq_net::origin::Producer, impl Future<Output = ()> + Send + use<>) {
         let (origin, driver) = moq_net::origin::Producer::new(net::origin(self.0.settings.limits.max_mdat));
         // The session's clones alone keep the origin: it is over when they are gone.
@@ -143,7 +146,7 @@ impl Ingest {
         let work = async move {
             tokio::select! {
                 error = moq_net::time::run(driver) => tracing::debug!(%error, "the session's origin has ended"),
-                () = session::follow(shared, announced, grant) => {}
+                () = session::follow(shared, announced, May { grant, guard }) => {}
             }
         };
         (origin, work)
@@ -177,12 +180,13 @@ impl Shared {
     }
 
     /// Takes the publisher's place of a broadcast that a session announces under a path.
-    fn publish(self: &Arc<Self>, path: &str, grant: &Grant) -> Result<Published, Refusal> {
+    async fn publish(self: &Arc<Self>, path: &str, may: &May) -> Result<Published, Refusal> {
         let path = path.trim_matches('/');
-        if !grant.allows(path) {
-            return Err(Refusal::Grant { name: path.to_owned(), grant: grant.clone() });
+        if !may.grant.allows(path) {
+            return Err(Refusal::Grant { name: path.to_owned(), grant: may.grant.clone() });
         }
-        let name = BroadcastName::new(path)?;
+        let admission = may.guard.admit(Action::Publish, &BroadcastName::new(path)?).await?;
+        let name = admission.allowed().clone();
         let mut book = self.book();
         if book.stopped {
             return Err(Refusal::Stopping);
@@ -192,7 +196,7 @@ impl Shared {
         book.sources.push(source.clone());
         metrics::gauge!("millrace_ingest_publishers", "protocol" => PROTOCOL).set(book.sources.len() as f64);
         tracing::info!(broadcast = %name, "published");
-        Ok(Published { shared: self.clone(), source })
+        Ok(Published { shared: self.clone(), source, admission })
     }
 }
 
@@ -200,6 +204,15 @@ impl Shared {
 struct Published {
     shared: Arc<Shared>,
     source: Arc<Source>,
+    admission: Admission,
+}
+
+/// What a session may publish.
+#[derive(Clone, Debug)]
+struct May {
+    grant: Grant,
+    /// Who is asked about each broadcast.
+    guard: Guard,
 }
 
 impl Drop for Published {

@@ -5,8 +5,10 @@
 //! own. The [calendar](calendar::Calendar) of the broadcast gives every fragment its place: epoch, group, object and segment.
 //!
 //! Nothing here does I/O, and nothing here looks into media: a fragment's bytes were parsed before they came. The only source of
-//! time is the [clock](clock::Clock) the bus is made with.
+//! time is the [clock](clock::Clock) the bus is made with. Beside the bus stands what every protocol asks before it lets a client publish
+//! or play: [`access`].
 
+pub mod access;
 pub mod broadcast;
 pub mod bus;
 pub mod calendar;
@@ -18,6 +20,7 @@ pub mod stage;
 pub mod time;
 pub mod track;
 
+pub use access::Access;
 pub use broadcast::{Broadcast, Publisher};
 pub use bus::Bus;
 pub use fragment::{Fragment, Media, Sample, Samples};

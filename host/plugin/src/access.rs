@@ -1,72 +1,42 @@
 //! The hook `access`: who wants to publish or play, and what the plugin answers.
 
+mod authorizer;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use millrace_media::BroadcastName;
+use millrace_media::access::{Answer, Attempt, Verdict};
 use tokio::sync::oneshot;
 use wasmtime::component::Resource;
 
 use crate::bindings::millrace::plugin::media::{HostAnswer, HostAttempt};
 use crate::bindings::millrace::plugin::types::Error;
 use crate::state::State;
-use crate::text::tidy;
 
-/// The longest reason, in bytes.
-const MAX_REASON: usize = 200;
+pub use authorizer::PluginAuthorizer;
+
 /// How long an answer may hold, in seconds.
 const EXPIRY: std::ops::RangeInclusive<u32> = 1..=86_400;
 
 /// Somebody who wants to publish or play.
-pub struct AttemptHandle(pub(crate) Box<dyn Attempt>);
-
-/// What a plugin may ask about an attempt.
-pub(crate) trait Attempt: Send + Sync {
-    /// `publish` or `play`.
-    fn action(&self) -> &str;
-    /// The path of the broadcast.
-    fn broadcast(&self) -> &str;
-    /// `http`, `hls` or `moq`.
-    fn protocol(&self) -> &str;
-    /// The IP address of the client.
-    fn address(&self) -> String;
-    /// The first value of a key of the query. Remembers that it was asked for.
-    fn query(&self, key: &str) -> Option<String>;
-    /// The first value of a header. Remembers that it was asked for.
-    fn header(&self, name: &str) -> Option<String>;
-}
-
-/// What a plugin has answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Answered {
-    pub(crate) decision: Decision,
-    /// How long it holds; none where the plugin does not say.
-    pub(crate) expiry: Option<Duration>,
-}
-
-/// See the contract.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Decision {
-    Allow,
-    AllowAs(BroadcastName),
-    /// For this reason, as the client is to see it.
-    Deny(String),
-}
+pub struct AttemptHandle(pub(crate) Arc<Attempt>);
 
 /// The answer to an attempt. Dropped before it is given: none is received.
 pub struct AnswerHandle {
-    to: Option<oneshot::Sender<Answered>>,
+    to: Option<oneshot::Sender<Answer>>,
     expiry: Option<Duration>,
 }
 
 impl AnswerHandle {
-    pub(crate) fn new(to: oneshot::Sender<Answered>) -> Self {
+    pub(crate) fn new(to: oneshot::Sender<Answer>) -> Self {
         Self { to: Some(to), expiry: None }
     }
 
-    fn give(&mut self, decision: Decision) {
+    fn give(&mut self, verdict: Verdict) {
         if let Some(to) = self.to.take() {
             // Nobody may wait for it any more.
-            let _ = to.send(Answered { decision, expiry: self.expiry });
+            let _ = to.send(Answer { verdict, expiry: self.expiry });
         }
     }
 }
@@ -77,11 +47,11 @@ impl HostAttempt for State {
     }
 
     fn action(&mut self, attempt: Resource<AttemptHandle>) -> wasmtime::Result<String> {
-        Ok(self.table.get(&attempt)?.0.action().to_owned())
+        Ok(self.table.get(&attempt)?.0.action().as_str().to_owned())
     }
 
     fn broadcast(&mut self, attempt: Resource<AttemptHandle>) -> wasmtime::Result<String> {
-        Ok(self.table.get(&attempt)?.0.broadcast().to_owned())
+        Ok(self.table.get(&attempt)?.0.broadcast().to_string())
     }
 
     fn protocol(&mut self, attempt: Resource<AttemptHandle>) -> wasmtime::Result<String> {
@@ -89,7 +59,7 @@ impl HostAttempt for State {
     }
 
     fn address(&mut self, attempt: Resource<AttemptHandle>) -> wasmtime::Result<String> {
-        Ok(self.table.get(&attempt)?.0.address())
+        Ok(self.table.get(&attempt)?.0.address().to_string())
     }
 
     fn query(&mut self, attempt: Resource<AttemptHandle>, key: String) -> wasmtime::Result<Option<String>> {
@@ -108,13 +78,13 @@ impl HostAttempt for State {
 
 impl HostAnswer for State {
     fn allow(&mut self, answer: Resource<AnswerHandle>) -> wasmtime::Result<()> {
-        self.table.get_mut(&answer)?.give(Decision::Allow);
+        self.table.get_mut(&answer)?.give(Verdict::Allow);
         Ok(())
     }
 
     fn deny(&mut self, answer: Resource<AnswerHandle>, reason: String) -> wasmtime::Result<()> {
-        let reason = tidy(&reason[..reason.floor_char_boundary(MAX_REASON)]);
-        self.table.get_mut(&answer)?.give(Decision::Deny(reason));
+        // It is made one line, and cut, where it is taken.
+        self.table.get_mut(&answer)?.give(Verdict::Deny(reason));
         Ok(())
     }
 
@@ -122,7 +92,7 @@ impl HostAnswer for State {
         let answer = self.table.get_mut(&answer)?;
         Ok(match BroadcastName::new(&broadcast) {
             Ok(name) => {
-                answer.give(Decision::AllowAs(name));
+                answer.give(Verdict::AllowAs(name));
                 Ok(())
             }
             Err(error) => Err(Error::Invalid(error.to_string())),

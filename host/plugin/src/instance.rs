@@ -6,12 +6,13 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use millrace_media::Fragment;
+use millrace_media::access::{Answer, Attempt};
 use millrace_transcode::factory::{Decision, Fault, Gap, SourceTrack, Stop, TrackEnd};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use wasmtime::component::{Instance as Component, Resource};
 use wasmtime::{CallHook, Store, UpdateDeadline};
 
-use crate::access::{AnswerHandle, Answered, Attempt, AttemptHandle};
+use crate::access::{AnswerHandle, AttemptHandle};
 use crate::bindings::exports::millrace::plugin::{access, filter, messages, transcoder, wake};
 use crate::bindings::millrace::plugin::media;
 use crate::bindings::millrace::plugin::types::Error;
@@ -249,13 +250,10 @@ impl Instance {
     }
 
     /// Asks an access plugin. It answers through `to`, now or later.
-    pub(crate) async fn authorize(
-        &mut self,
-        attempt: Box<dyn Attempt>,
-        to: oneshot::Sender<Answered>,
-    ) -> Result<(), Fault> {
+    pub(crate) async fn authorize(&mut self, attempt: Arc<Attempt>, to: oneshot::Sender<Answer>) -> Result<(), Fault> {
         let state = self.store.data_mut();
-        let full = |error: Error| returned("authorize", &error);
+        // One that holds on to what it was given before would be full for ever.
+        let full = |error: Error| Fault::Lost(format!("it cannot be given an attempt: {}", in_words(&error)));
         let answer = state.push(AnswerHandle::new(to)).map_err(full)?;
         let attempt = state.push(AttemptHandle(attempt)).map_err(full)?;
         call!(self, "authorize", async {

@@ -40,6 +40,7 @@ mod timers;
 mod transcoder;
 mod wasi;
 
+pub use access::PluginAuthorizer;
 pub use compile::{
     About, CacheSettings, CompileError, CompileJob, CompileLimits, Compiler, NotAJob, Producer, World, WorldError,
     WorldLimits,

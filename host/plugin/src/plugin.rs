@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use millrace_transcode::factory::Breaker;
 
+use crate::access::PluginAuthorizer;
 use crate::factory::PluginFactory;
 use crate::grants::{Denial, Grants};
 use crate::hook::{Hook, Hooks};
@@ -63,6 +64,12 @@ impl Plugin {
     /// What it exports.
     pub fn hooks(&self) -> &Hooks {
         &self.loaded.hooks
+    }
+
+    /// Its access hook, where it has one. There is one instance of each that is made.
+    pub fn access(&self) -> Option<Arc<PluginAuthorizer>> {
+        let has = self.hooks().has(Hook::Access);
+        has.then(|| Arc::new(PluginAuthorizer::new(self.loaded.clone(), self.broadcasts.clone())))
     }
 
     /// Its transcoder hook, where it has one.

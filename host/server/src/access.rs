@@ -1,7 +1,8 @@
 //! Who may change something: publish, on every protocol, and use the guarded part of the API.
 //!
 //! A credential is proof enough, wherever it comes from: the token, or a JSON Web Token. Where none is configured, clients on this machine
-//! may, and the server's own pages, but no pages of other origins: [`Local`] is that rule. Everybody may play.
+//! may, and the server's own pages, but no pages of other origins: [`Local`] is that rule. Access plugins are asked after that, about
+//! what is published and what is played: [`millrace_media::access`]. Where there are none, everybody may play.
 //!
 //! | module | what it decides |
 //! | --- | --- |

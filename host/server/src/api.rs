@@ -1,6 +1,7 @@
 //! The API: what is live, what works on it, and the ladders, which can be changed. `openapi.json` describes it, and everything else that the
 //! server answers over HTTP.
 
+mod access;
 mod alarms;
 mod body;
 mod broadcasts;
@@ -21,7 +22,7 @@ use axum::http::header::{self, HeaderName};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
 use millrace_deliver::hls::Hls;
-use millrace_media::Bus;
+use millrace_media::{Access, Bus};
 use millrace_plugin::{Plugin, Plugins};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, Info, License, OpenApi, OpenApiBuilder};
@@ -49,6 +50,8 @@ pub(crate) struct Shared {
     pub(crate) plugins: Option<Plugins>,
     /// The plugins, in the order of the configuration.
     pub(crate) loaded: Arc<[Arc<Plugin>]>,
+    /// Those of them that decide who may publish and play.
+    pub(crate) access: Access,
 }
 
 /// The routes. What is not for viewers is for operators alone.
@@ -66,6 +69,7 @@ fn described(operators: Operators) -> (Router<Shared>, OpenApi) {
         .routes(routes!(alarms::list))
         .routes(routes!(plugins::list))
         .routes(routes!(plugins::send))
+        .routes(routes!(access::list))
         .routes(routes!(moq::relays))
         .routes(routes!(ladders::list, ladders::add))
         .routes(routes!(ladders::show, ladders::remove))

@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::Context;
 use millrace_deliver::moq::Moq;
 use millrace_ingest::moq::Ingest;
-use millrace_media::Bus;
+use millrace_media::{Access, Bus};
 use millrace_moq::{Certificates, Endpoint};
 use millrace_supervise::restart;
 use tokio::sync::watch;
@@ -70,7 +70,13 @@ impl Listeners {
     ///
     /// # Errors
     /// Where the system does not say where it listens.
-    pub(crate) fn serve(self, config: &Config, bus: &Bus, publishers: Arc<Publishers>) -> anyhow::Result<Serving> {
+    pub(crate) fn serve(
+        self,
+        config: &Config,
+        bus: &Bus,
+        publishers: Arc<Publishers>,
+        access: Access,
+    ) -> anyhow::Result<Serving> {
         let deliver = Moq::new(bus.clone(), settings::moq_deliver(config));
         let ingest = Ingest::new(bus.clone(), settings::moq_ingest(config));
         let limits = settings::moq_limits(config);
@@ -90,7 +96,8 @@ impl Listeners {
         }
         let endpoints: Vec<_> = self.endpoints.into_iter().map(Arc::new).collect();
         let setup_timeout = limits.setup_timeout;
-        let shared = Arc::new(Shared { deliver, ingest: ingest.clone(), publishers, pages: self.pages, setup_timeout });
+        let shared =
+            Arc::new(Shared { deliver, ingest: ingest.clone(), publishers, access, pages: self.pages, setup_timeout });
         for endpoint in &endpoints {
             let (endpoint, shared) = (endpoint.clone(), shared.clone());
             tasks.spawn(restart("accepting Media over QUIC", move || accept(endpoint.clone(), shared.clone())));

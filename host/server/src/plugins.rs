@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
+use millrace_media::Access;
+use millrace_media::access::Authorizer;
 use millrace_plugin::{CacheSettings, Compiler, EngineSettings, Hook, Limits, Plugin, PluginSettings, Plugins};
 use millrace_transcode::factory::{Breaker, Factory, Policy};
 use rust_embed::RustEmbed;
@@ -32,6 +34,12 @@ impl Loaded {
     /// The hooks `transcoder`, for the runner.
     pub(crate) fn factories(&self) -> Vec<Arc<dyn Factory>> {
         self.list.iter().filter_map(|plugin| plugin.transcoder()).map(|factory| factory as _).collect()
+    }
+
+    /// The hooks `access`, for whoever lets clients publish and play. Each call makes instances of its own.
+    pub(crate) fn access(&self) -> Access {
+        let plugins = self.list.iter().filter_map(|plugin| plugin.access());
+        Access::new(plugins.map(|authorizer| authorizer as Arc<dyn Authorizer>).collect())
     }
 }
 

@@ -56,14 +56,14 @@ pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result
     millrace_supervise::report_panics();
     let bus = Bus::new(settings::bus(&config), Arc::new(Clock::system()));
     let loaded = plugins::load(&config).await?;
-    let (factories, plugins) = (loaded.factories(), loaded.plugins);
+    let (factories, access, plugins) = (loaded.factories(), loaded.access(), loaded.plugins);
     let loaded: Arc<[_]> = loaded.list.into();
     let ladders = overlay.apply(&config.ladders).iter().map(settings::ladder).collect();
     let runner = Arc::new(Runner::start_within(&bus, factories, ladders, settings::decoding(&config)));
     let ladders = Arc::new(Ladders::new(&config, overlay, runner.clone()));
-    let hls = Hls::new(bus.clone(), settings::hls(&config));
-    let ingest = Ingest::new(bus.clone(), settings::ingest(&config, publishers.clone()));
-    let moq = moq.map(|moq| moq.serve(&config, &bus, publishers)).transpose()?;
+    let hls = Hls::with_access(bus.clone(), settings::hls(&config), access.clone());
+    let ingest = Ingest::new(bus.clone(), settings::ingest(&config, publishers.clone(), access.clone()));
+    let moq = moq.map(|moq| moq.serve(&config, &bus, publishers, access.clone())).transpose()?;
     let status = moq.as_ref().map(|moq| moq.status().clone());
     let ports = status.as_ref().map(|status| status.ports.clone()).unwrap_or_default();
     let shared = api::Shared {
@@ -73,11 +73,12 @@ pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result
         moq: status.clone(),
         plugins: plugins.clone(),
         loaded,
+        access: access.clone(),
     };
     let app = Router::new()
         .merge(millrace_deliver::hls::router("/hls", hls.clone()))
         .nest("/ingest", millrace_ingest::http::router(ingest.clone()))
-        .merge(telemetry::router(telemetry.clone(), bus.clone(), plugins.clone()))
+        .merge(telemetry::router(telemetry.clone(), bus.clone(), plugins.clone(), access))
         .merge(moq::router(status))
         .merge(pages::router(&ports));
     let operators = |reach| Operators { token: config.api.token.clone(), reach, local: local.clone() };

@@ -7,6 +7,7 @@ use millrace_codec::VideoSettings;
 use millrace_deliver::{hls, moq as deliver_moq};
 use millrace_ingest::pieces::Lengths;
 use millrace_ingest::{http, moq as ingest_moq};
+use millrace_media::Access;
 use millrace_media::track::Window;
 use millrace_media::{bus, calendar};
 use millrace_transcode::{Decoding, Economy, Ladder, Rendition, Sound};
@@ -41,9 +42,10 @@ pub(crate) fn hls(config: &Config) -> hls::Settings {
     }
 }
 
-pub(crate) fn ingest(config: &Config, access: Arc<dyn http::Access>) -> http::Settings {
+pub(crate) fn ingest(config: &Config, access: Arc<dyn http::Access>, authorizers: Access) -> http::Settings {
     http::Settings {
         access,
+        authorizers,
         idle_timeout: config.ingest.idle_timeout,
         limits: limits(config),
         lengths: lengths(config),

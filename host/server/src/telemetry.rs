@@ -5,8 +5,9 @@ use axum::Router;
 use axum::http::header;
 use axum::routing::get;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use millrace_media::Bus;
+use millrace_media::access::Tally;
 use millrace_media::broadcast::State;
+use millrace_media::{Access, Bus};
 use millrace_plugin::Plugins;
 
 use crate::memory;
@@ -23,9 +24,10 @@ pub(crate) fn install() -> anyhow::Result<PrometheusHandle> {
 }
 
 /// `/healthz`, and `/metrics` in the text format of Prometheus.
-pub(crate) fn router(metrics: PrometheusHandle, bus: Bus, plugins: Option<Plugins>) -> Router {
+pub(crate) fn router(metrics: PrometheusHandle, bus: Bus, plugins: Option<Plugins>, access: Access) -> Router {
     let scrape = move || async move {
         measure(&bus);
+        measure_access(&access);
         metrics.run_upkeep();
         let mut text = metrics.render();
         text.push_str(&plugins.map(|plugins| plugins.metrics()).unwrap_or_default());
@@ -58,5 +60,20 @@ fn measure(bus: &Bus) {
     metrics::counter!("millrace_given_up_fragments_total").absolute(memory.given_up);
     if let Some(resident) = memory::resident() {
         metrics::gauge!("process_resident_memory_bytes").set(resident as f64);
+    }
+}
+
+/// What access plugins have decided.
+fn measure_access(access: &Access) {
+    for (plugin, tally) in access.tallies() {
+        let Tally { attempts, allowed, denied, failed, reused, open, cached } = tally;
+        metrics::counter!("millrace_access_attempts_total", "plugin" => plugin.clone()).absolute(attempts);
+        for (result, count) in [("allowed", allowed), ("denied", denied), ("failed", failed)] {
+            metrics::counter!("millrace_access_answers_total", "plugin" => plugin.clone(), "result" => result)
+                .absolute(count);
+        }
+        metrics::counter!("millrace_access_reused_total", "plugin" => plugin.clone()).absolute(reused);
+        metrics::gauge!("millrace_access_open", "plugin" => plugin.clone()).set(open as f64);
+        metrics::gauge!("millrace_access_cached", "plugin" => plugin).set(cached as f64);
     }
 }

@@ -3,6 +3,7 @@
 //! `cargo bench -p millrace-tests --bench measure -- parts ladder` measures these two only. The table is printed, and written with the
 //! same figures as JSON to `target/bench/`.
 
+mod access;
 mod arrival;
 mod beside;
 mod capture;
@@ -37,13 +38,14 @@ struct Measurement {
     run: fn(&mut Setting) -> anyhow::Result<Vec<Row>>,
 }
 
-const MEASUREMENTS: [Measurement; 11] = [
+const MEASUREMENTS: [Measurement; 12] = [
     Measurement { name: "plugin", about: "a plugin's pass on a fragment", run: |_| plugin::measure() },
     Measurement {
         name: "languages",
         about: "plugins by the language they are written in",
         run: |_| languages::measure(),
     },
+    Measurement { name: "access", about: "decisions about who may publish and play", run: |_| access::measure() },
     Measurement { name: "hostile", about: "streams beside plugins that misbehave", run: |_| hostile::measure() },
     Measurement { name: "parts", about: "HLS parts from memory, beside nginx", run: |all| parts::measure(all.film()?) },
     Measurement {

@@ -1,9 +1,11 @@
 //! The real binary, with real tools around it.
 
+mod access;
 mod api;
 mod bombs;
 mod browser;
 mod bundled;
+mod calls;
 mod connections;
 mod events;
 mod forms;

@@ -50,6 +50,10 @@ pub(super) enum Refusal {
     Gone(String),
     /// It contradicts the protocol.
     BadRequest(String),
+    /// The viewer may not play.
+    Forbidden(String),
+    /// The request's head is longer than is looked at.
+    HeadTooLarge(String),
     /// Not now.
     Unavailable(String),
 }
@@ -64,12 +68,19 @@ impl From<Vain> for Refusal {
 }
 
 impl Refusal {
+    /// Nothing here is called so.
+    pub(super) fn no_file(path: &str) -> Self {
+        Self::NotFound(format!("there is no file of HLS called {path:?}"))
+    }
+
     pub(super) fn answer(self) -> Response<Body> {
         let (status, cache, text) = match self {
             // What is not there yet may be there in a moment.
             Self::NotFound(text) => (StatusCode::NOT_FOUND, "max-age=1", text),
             Self::Gone(text) => (StatusCode::GONE, "max-age=1", text),
             Self::BadRequest(text) => (StatusCode::BAD_REQUEST, "no-store", text),
+            Self::Forbidden(text) => (StatusCode::FORBIDDEN, "no-store", text),
+            Self::HeadTooLarge(text) => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "no-store", text),
             Self::Unavailable(text) => (StatusCode::SERVICE_UNAVAILABLE, "no-store", text),
         };
         let mut answer = Response::new(Body::from(text + "\n"));
@@ -96,6 +107,25 @@ pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
 
 fn seconds(max_age: u32) -> HeaderValue {
     HeaderValue::try_from(format!("max-age={max_age}")).expect("digits are allowed in headers")
+}
+
+/// Sends a player to another address, for this time.
+pub(super) fn redirect(location: &str) -> Option<Response<Body>> {
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    answer.headers_mut().insert(header::LOCATION, HeaderValue::try_from(location).ok()?);
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Some(answer)
+}
+
+/// Says that a cache may keep the answer for one viewer alone, as long as it was allowed to.
+pub(super) fn make_private(headers: &mut HeaderMap) {
+    let Some(value) = headers.get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok()) else { return };
+    if value.starts_with("max-age")
+        && let Ok(value) = HeaderValue::try_from(format!("private, {value}"))
+    {
+        headers.insert(header::CACHE_CONTROL, value);
+    }
 }
 
 /// A playlist that may be cached for `max_age` seconds.

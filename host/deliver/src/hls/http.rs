@@ -1,5 +1,7 @@
 //! HTTP: requests to playlists and files.
 
+mod gate;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -19,6 +21,7 @@ use super::master::{self, Rung};
 use super::path::{Resource, TrackPath, decimal};
 use super::playlist::{Answer, MediaPlaylist, Stored, Wanted};
 use super::registry::{Entry, Hls};
+use super::sessions::Viewer;
 
 /// The most requests that wait at a time: several for each of thousands of viewers, and some hundred megabytes of sockets and tasks
 /// at the very most.
@@ -32,7 +35,9 @@ const CACHED: u32 = 6;
 /// request for a part.
 pub fn router(prefix: &str, hls: Arc<Hls>) -> Router {
     let preflight = options(|| async {}).layer(cors::preflight(&hls.settings().cors_origins));
-    Router::new().route(&format!("{prefix}/{{*path}}"), preflight.get(serve)).with_state(hls)
+    // Where everybody may play, nothing is looked at that only matters where not.
+    let answers = if hls.sessions().is_some() { preflight.get(gate::serve) } else { preflight.get(serve) };
+    Router::new().route(&format!("{prefix}/{{*path}}"), answers).with_state(hls)
 }
 
 async fn serve(
@@ -41,23 +46,18 @@ async fn serve(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response<Body> {
-    let request = Request { hls: &hls, query: query.as_deref().unwrap_or_default(), headers: &headers };
+    let request = Request { hls: &hls, query: query.as_deref().unwrap_or_default(), headers: &headers, viewer: None };
     let (what, answer) = match Resource::parse(&path) {
-        Some(Resource::Master { name }) => (What::Master, request.master(name).await),
-        Some(Resource::Playlist { track }) => (What::Playlist, request.playlist(track).await),
-        Some(Resource::Init { track, directory, number }) => (What::Init, request.init(track, directory, number).await),
-        Some(Resource::Segment { track, directory, number }) => {
-            let look = |playlist: &MediaPlaylist| playlist.segment(directory, number);
-            (What::Segment, request.media(What::Segment, track, look).await)
-        }
-        Some(Resource::Part { track, directory, number, part }) => {
-            let look = |playlist: &MediaPlaylist| playlist.part(directory, number, part);
-            (What::Part, request.media(What::Part, track, look).await)
-        }
-        None => (What::Unknown, Err(Refusal::NotFound(format!("there is no file of HLS called {path:?}")))),
+        Some(resource) => (resource.what(), request.answer(resource).await),
+        None => (What::Unknown, Err(Refusal::no_file(&path))),
     };
+    finish(&hls, &headers, what, answer)
+}
+
+/// Says who may read the answer, and counts it.
+fn finish(hls: &Hls, headers: &HeaderMap, what: What, answer: Result<Response<Body>, Refusal>) -> Response<Body> {
     let mut answer = answer.unwrap_or_else(Refusal::answer);
-    hls.cors().allow(&headers, answer.headers_mut());
+    hls.cors().allow(headers, answer.headers_mut());
     hls.meters().answered(what, answer.status().as_u16());
     answer
 }
@@ -87,31 +87,72 @@ struct Request<'a> {
     hls: &'a Hls,
     query: &'a str,
     headers: &'a HeaderMap,
+    /// Whose session it is in, where there are sessions. It waits for no longer than the viewer may play.
+    viewer: Option<&'a Viewer>,
+}
+
+/// What a multivariant playlist is of.
+struct Shown<'a> {
+    entry: Arc<Entry>,
+    /// The rendition that it is of alone.
+    view: Option<&'a str>,
+}
+
+impl Hls {
+    /// The broadcast of that name, or the rendition of one.
+    fn shown<'a>(&self, name: &'a str) -> Option<Shown<'a>> {
+        let entry = |name: &str| BroadcastName::new(name).ok().and_then(|name| self.entry(&name));
+        if let Some(entry) = entry(name) {
+            return Some(Shown { entry, view: None });
+        }
+        let (broadcast, view) = name.rsplit_once('/')?;
+        TrackName::new(view).ok()?;
+        Some(Shown { entry: entry(broadcast)?, view: Some(view) })
+    }
+}
+
+fn no_such(name: &str) -> Refusal {
+    Refusal::NotFound(format!("there is no broadcast {name:?}, nor a rendition of that name"))
 }
 
 impl Request<'_> {
-    async fn master(&self, name: &str) -> Result<Response<Body>, Refusal> {
-        let no_such = || Refusal::NotFound(format!("there is no broadcast {name:?}, nor a rendition of that name"));
-        let entry = |name: &str| BroadcastName::new(name).ok().and_then(|name| self.hls.entry(&name));
-        let (entry, view) = match entry(name) {
-            Some(entry) => (entry, None),
-            None => {
-                let (broadcast, view) = name.rsplit_once('/').ok_or_else(no_such)?;
-                TrackName::new(view).map_err(|_| no_such())?;
-                (entry(broadcast).ok_or_else(no_such)?, Some(view))
+    async fn answer(&self, resource: Resource<'_>) -> Result<Response<Body>, Refusal> {
+        match resource {
+            Resource::Master { name } => {
+                let shown = self.hls.shown(name).ok_or_else(|| no_such(name))?;
+                let (rungs, base) = self.variants(&shown).await?.ok_or_else(|| no_such(name))?;
+                Ok(self.master(&shown.entry, &rungs, base))
             }
-        };
-        let rungs = self.rungs(&entry).await?;
-        let (rungs, base) = match view {
-            None => (rungs, ""),
-            Some(view) => (master::view(&rungs, view).ok_or_else(no_such)?, "../"),
-        };
+            Resource::Playlist { track } => self.playlist(track).await,
+            Resource::Init { track, directory, number } => self.init(track, directory, number),
+            Resource::Segment { track, directory, number } => {
+                let look = |playlist: &MediaPlaylist| playlist.segment(directory, number);
+                self.media(What::Segment, track, look).await
+            }
+            Resource::Part { track, directory, number, part } => {
+                let look = |playlist: &MediaPlaylist| playlist.part(directory, number, part);
+                self.media(What::Part, track, look).await
+            }
+        }
+    }
+
+    /// What a multivariant playlist lists, and what leads from it to the broadcast's tracks. None where the broadcast has no such
+    /// rendition.
+    async fn variants(&self, shown: &Shown<'_>) -> Result<Option<(Vec<Rung>, &'static str)>, Refusal> {
+        let rungs = self.rungs(&shown.entry).await?;
+        Ok(match shown.view {
+            None => Some((rungs, "")),
+            Some(view) => master::view(&rungs, view).map(|rungs| (rungs, "../")),
+        })
+    }
+
+    fn master(&self, entry: &Entry, rungs: &[Rung], base: &str) -> Response<Body> {
         let independent = entry.broadcast.forced_cuts() == 0;
-        let mut text = Text::new(master::text(&rungs, base, independent));
+        let mut text = Text::new(master::text(rungs, base, independent));
         let gzip = delivery::takes_gzip(self.headers);
         let bytes = if gzip { text.gzip() } else { text.plain };
         let max_age = entry.broadcast.target_duration().unwrap_or(1) / 2;
-        Ok(delivery::playlist(bytes, gzip, max_age, self.hls.meters().bytes(What::Master)))
+        delivery::playlist(bytes, gzip, max_age, self.hls.meters().bytes(What::Master))
     }
 
     /// What can be played. Players read this playlist once, so a track that is about to be ready is waited for.
@@ -177,7 +218,7 @@ impl Request<'_> {
         Ok(delivery::playlist(text, gzip, max_age, self.hls.meters().bytes(What::Playlist)))
     }
 
-    async fn init(&self, path: TrackPath<'_>, directory: &str, number: u32) -> Result<Response<Body>, Refusal> {
+    fn init(&self, path: TrackPath<'_>, directory: &str, number: u32) -> Result<Response<Body>, Refusal> {
         let (_, feed) = self.feed(path)?;
         let bytes = feed.with(|playlist| playlist.init(directory, number));
         let bytes = bytes.ok_or_else(|| Refusal::NotFound("there is no such header, or no longer".into()))?;
@@ -219,7 +260,15 @@ impl Request<'_> {
     }
 
     async fn wait<T>(&self, feed: &Feed, look: impl FnMut(&MediaPlaylist) -> Option<T>) -> Result<T, Refusal> {
-        feed.wait(self.patience(feed), || Blocked::new(self.hls.blocked()), look).await
+        let waiting = feed.wait(self.patience(feed), || Blocked::new(self.hls.blocked()), look);
+        match self.viewer {
+            None => waiting.await,
+            Some(viewer) => tokio::select! {
+                biased;
+                found = waiting => found,
+                denied = viewer.denied() => Err(Refusal::Forbidden(denied.reason.clone())),
+            },
+        }
     }
 
     /// How long a request for something of this track waits.

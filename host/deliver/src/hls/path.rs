@@ -1,5 +1,7 @@
 //! What a path names. Broadcast names contain slashes, so that paths are read from their end.
 
+use super::delivery::What;
+
 /// What a path names, with names that are not looked up yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Resource<'a> {
@@ -22,7 +24,56 @@ pub(super) struct TrackPath<'a> {
     pub(super) track: &'a str,
 }
 
+impl<'a> TrackPath<'a> {
+    const fn of<'b>(self, broadcast: &'b str) -> TrackPath<'b>
+    where
+        'a: 'b,
+    {
+        TrackPath { broadcast, track: self.track }
+    }
+}
+
 impl<'a> Resource<'a> {
+    /// What it is, as the metrics call it.
+    pub(super) const fn what(&self) -> What {
+        match self {
+            Self::Master { .. } => What::Master,
+            Self::Playlist { .. } => What::Playlist,
+            Self::Init { .. } => What::Init,
+            Self::Segment { .. } => What::Segment,
+            Self::Part { .. } => What::Part,
+        }
+    }
+
+    /// The path of the broadcast: of a multivariant playlist, the name that it stands under.
+    pub(super) const fn broadcast(&self) -> &'a str {
+        match self {
+            Self::Master { name } => name,
+            Self::Playlist { track }
+            | Self::Init { track, .. }
+            | Self::Segment { track, .. }
+            | Self::Part { track, .. } => track.broadcast,
+        }
+    }
+
+    /// The same of another broadcast.
+    pub(super) const fn of<'b>(self, broadcast: &'b str) -> Resource<'b>
+    where
+        'a: 'b,
+    {
+        match self {
+            Self::Master { .. } => Resource::Master { name: broadcast },
+            Self::Playlist { track } => Resource::Playlist { track: track.of(broadcast) },
+            Self::Init { track, directory, number } => Resource::Init { track: track.of(broadcast), directory, number },
+            Self::Segment { track, directory, number } => {
+                Resource::Segment { track: track.of(broadcast), directory, number }
+            }
+            Self::Part { track, directory, number, part } => {
+                Resource::Part { track: track.of(broadcast), directory, number, part }
+            }
+        }
+    }
+
     /// Reads a path without its leading slash.
     pub(super) fn parse(path: &'a str) -> Option<Self> {
         let (rest, file) = path.rsplit_once('/')?;

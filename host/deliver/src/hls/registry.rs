@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use millrace_media::broadcast::State;
 use millrace_media::track::{Kind, Listing, Provenance, Track};
-use millrace_media::{Broadcast, BroadcastName, Bus, Time, TrackName};
+use millrace_media::{Access, Broadcast, BroadcastName, Bus, Time, TrackName};
 use millrace_supervise as supervise;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -19,6 +19,7 @@ use super::feed::{Feed, Running};
 use super::meters::Meters;
 use super::playlist::{MediaPlaylist, Report, Surroundings};
 use super::ranges::Ranges;
+use super::sessions::Sessions;
 use crate::renditions;
 
 /// HLS of everything on a bus. When it is dropped, its tasks end.
@@ -34,6 +35,8 @@ struct Shared {
     blocked: AtomicUsize,
     meters: Meters,
     cors: Cors,
+    /// None where everybody may play.
+    sessions: Option<Sessions>,
 }
 
 /// The playlists of one broadcast.
@@ -57,12 +60,25 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Hls {
-    /// Follows everything on `bus`. Must be called within a Tokio runtime.
+    /// Follows everything on `bus`, for everybody to play. Must be called within a Tokio runtime.
     pub fn new(bus: Bus, settings: Settings) -> Arc<Self> {
+        Self::with_access(bus, settings, Access::default())
+    }
+
+    /// Follows everything on `bus`, for those to play whom `access` allows. Must be called within a Tokio runtime.
+    pub fn with_access(bus: Bus, settings: Settings, access: Access) -> Arc<Self> {
+        let sessions = (!access.is_open()).then(|| Sessions::new(access));
         let broadcasts = Mutex::default();
         let cors = Cors::new(&settings.cors_origins);
-        let shared =
-            Arc::new(Shared { cors, bus, settings, broadcasts, blocked: AtomicUsize::new(0), meters: Meters::new() });
+        let shared = Arc::new(Shared {
+            cors,
+            bus,
+            settings,
+            broadcasts,
+            blocked: AtomicUsize::new(0),
+            meters: Meters::new(),
+            sessions,
+        });
         let watched = shared.clone();
         let watcher = tokio::spawn(supervise::restart("the playlists", move || watch(watched.clone())));
         Arc::new(Self { shared, watcher })
@@ -128,6 +144,11 @@ impl Hls {
     /// The longest segment there can be.
     pub(super) fn longest_segment(&self) -> Duration {
         self.shared.bus.settings().calendar.max_segment
+    }
+
+    /// Viewers' sessions, where not everybody may play.
+    pub(super) fn sessions(&self) -> Option<&Sessions> {
+        self.shared.sessions.as_ref()
     }
 
     /// Which origins' pages may play.

@@ -2,6 +2,7 @@
 
 mod bandwidth;
 mod cadence;
+mod gate;
 mod http;
 mod listing;
 mod playlist;

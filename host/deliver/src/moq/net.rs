@@ -4,6 +4,7 @@
 
 mod fetch;
 mod groups;
+pub(super) mod guarded;
 
 use std::sync::Arc;
 

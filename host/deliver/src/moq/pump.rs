@@ -83,6 +83,14 @@ impl<S: Sink> Pump<S> {
         self.sink
     }
 
+    /// Nothing more may be given: the last group ends where it is.
+    pub(super) fn abort(mut self) -> S {
+        if let Some((_, group)) = self.open.take() {
+            self.sink.cut(group);
+        }
+        self.sink
+    }
+
     fn take(&mut self, event: Event) -> Result<(), Closed> {
         match event {
             Event::Fragment(fragment) => self.write(&fragment),

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use millrace_media::access::{Action, Admission, Denied, Guard};
 use millrace_media::track::Track;
 use millrace_media::{Broadcast, BroadcastName, Bus, Time};
 use millrace_supervise as supervise;
@@ -110,6 +111,23 @@ impl Shared {
     /// True of a name that is served now.
     pub(super) fn has(&self, name: &BroadcastName) -> bool {
         lock(&self.entries).contains_key(name)
+    }
+
+    /// Asks whether a client may play what is served under a name. Gives the name of what it gets. A view is played by whoever may play
+    /// its broadcast, and is that rung of what it is allowed.
+    pub(super) async fn admit(
+        &self,
+        guard: &Guard,
+        name: &BroadcastName,
+    ) -> Result<(BroadcastName, Admission), Denied> {
+        let (broadcast, rung) = {
+            let entries = lock(&self.entries);
+            let view = entries.get(name).map(|entry| &entry.view);
+            (view.map_or(name, |view| view.broadcast.name()).clone(), view.and_then(View::rung).cloned())
+        };
+        let admission = guard.admit(Action::Play, &broadcast).await?;
+        let allowed = admission.allowed();
+        Ok((rung.map_or_else(|| allowed.clone(), |rung| allowed.view(&rung)), admission))
     }
 
     /// Changes whenever a name comes or goes.

@@ -97,6 +97,11 @@ impl View {
         views
     }
 
+    /// The track whose view it is, where it is not the broadcast whole.
+    pub(super) const fn rung(&self) -> Option<&TrackName> {
+        self.rung.as_ref()
+    }
+
     /// A track of it that can be played now, listed or not.
     pub(super) fn track(&self, name: &str) -> Option<Track> {
         let shown = self.select(&parts(&self.broadcast));

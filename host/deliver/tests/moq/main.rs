@@ -1,5 +1,6 @@
 //! Sessions over the loopback interface: a bus served through both stacks, and a client of each.
 
+mod authorizers;
 mod catalogs;
 mod ends;
 mod fetching;

@@ -6,7 +6,8 @@ use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use millrace_deliver::moq::{Moq, Settings};
-use millrace_media::Bus;
+use millrace_media::access::{self, Guard};
+use millrace_media::{Access, Bus};
 use millrace_moq::negotiate::Protocol;
 use millrace_moq::{Certificates, Client, Endpoint, Limits, Stack, Trust};
 use moq_net::track::Subscription;
@@ -82,6 +83,11 @@ impl Server {
     }
 
     pub(crate) fn with(bus: Bus, settings: Settings, limits: Limits) -> Self {
+        Self::guarded(bus, settings, limits, Access::default())
+    }
+
+    /// A server of those whom `access` allows.
+    pub(crate) fn guarded(bus: Bus, settings: Settings, limits: Limits, access: Access) -> Self {
         let names = vec!["127.0.0.1".into()];
         let certificates = Certificates::development(names, SystemTime::now()).unwrap();
         let endpoint = Endpoint::bind("127.0.0.1:0".parse().unwrap(), &certificates, limits).unwrap();
@@ -89,7 +95,7 @@ impl Server {
         let trust = Trust::Hashes(vec![certificates.hash().unwrap()]);
         let moq = Moq::new(bus, settings);
         let sessions = Arc::new(AtomicUsize::new(0));
-        let task = Owned::spawn(accept(endpoint, moq.clone(), sessions.clone()));
+        let task = Owned::spawn(accept(endpoint, moq.clone(), access, sessions.clone()));
         Self { moq, trust, url, limits, sessions, _task: task }
     }
 
@@ -135,18 +141,29 @@ impl Server {
     }
 }
 
-async fn accept(endpoint: Endpoint, moq: Arc<Moq>, count: Arc<AtomicUsize>) {
+async fn accept(endpoint: Endpoint, moq: Arc<Moq>, access: Access, count: Arc<AtomicUsize>) {
     let mut sessions = JoinSet::new();
     while let Some(incoming) = endpoint.accept().await {
-        let (moq, count) = (moq.clone(), count.clone());
+        let (moq, access, count) = (moq.clone(), access.clone(), count.clone());
         sessions.spawn(async move {
             let (session, _held) = incoming.session().await.unwrap();
             count.fetch_add(1, Ordering::Relaxed);
+            let client = Arc::new(access::Client::new("moq", session.remote.ip(), "", std::iter::empty()).unwrap());
+            let guard = Guard::new(access, client);
             match session.stack {
                 Stack::Transport { session, publisher, .. } => tokio::select! {
                     _ = session.run() => {}
-                    () = moq.serve(publisher) => {}
+                    () = moq.serve(publisher, guard) => {}
                 },
+                Stack::Net(connection) if !guard.is_open() => {
+                    let (origin, work) = moq.guarded_origin(guard, "");
+                    let server = moq_net::Server::new().with_publisher(origin);
+                    let (_session, run) = server.accept(Instant::now(), connection).await.unwrap();
+                    tokio::select! {
+                        _ = moq_net::time::run(run) => {}
+                        _ = work => {}
+                    }
+                }
                 Stack::Net(connection) => {
                     let server = moq_net::Server::new().with_publisher(moq.origin());
                     let (_session, run) = server.accept(Instant::now(), connection).await.unwrap();

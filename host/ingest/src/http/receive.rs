@@ -1,6 +1,6 @@
 //! What becomes of a request.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -10,14 +10,18 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::BytesMut;
 use futures::StreamExt;
+use millrace_media::access::{Action, Admission, Client};
 
-use super::Ingest;
 use super::manifest::{Mpd, Playlist};
 use super::path::{Class, Target};
 use super::refusal::Refusal;
 use super::session::Claim;
 use super::source::Peer;
 use super::upload::Upload;
+use super::{Ingest, PROTOCOL};
+
+/// The address of a client whose connection is not known.
+const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// `POST` and `PUT`.
 pub(super) async fn send(State(ingest): State<Arc<Ingest>>, Path(path): Path<String>, request: Request) -> Response {
@@ -53,6 +57,19 @@ fn target(ingest: &Ingest, path: &str, parts: &Parts) -> Result<Target, Refusal>
     Ok(target)
 }
 
+/// Where a request goes: to the broadcast that the authorizers allow, where there are any.
+async fn admitted(ingest: &Ingest, path: &str, parts: &Parts) -> Result<(Target, Option<Admission>), Refusal> {
+    let target = target(ingest, path, parts)?;
+    let authorizers = &ingest.settings.authorizers;
+    if authorizers.is_open() {
+        return Ok((target, None));
+    }
+    let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map_or(UNKNOWN, |info| info.0.ip());
+    let client = Arc::new(Client::of_request(PROTOCOL, address, &parts.uri, &parts.headers)?);
+    let admission = authorizers.admit(&client, Action::Publish, &target.broadcast).await?;
+    Ok((Target { broadcast: admission.allowed().clone(), ..target }, Some(admission)))
+}
+
 fn peer(parts: &Parts) -> Peer {
     let address = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0);
     let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
@@ -60,7 +77,7 @@ fn peer(parts: &Parts) -> Peer {
 }
 
 async fn take(ingest: &Arc<Ingest>, path: &str, parts: &Parts, body: Body) -> Result<(), Refusal> {
-    let target = target(ingest, path, parts)?;
+    let (target, admission) = admitted(ingest, path, parts).await?;
     if let Some(value) = parts.headers.get(header::CONTENT_TYPE) {
         let text = String::from_utf8_lossy(value.as_bytes());
         let media_type = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -73,7 +90,7 @@ async fn take(ingest: &Arc<Ingest>, path: &str, parts: &Parts, body: Body) -> Re
         Class::Mpd | Class::Playlist => take_manifest(ingest, &target, &peer, body).await,
         Class::Point | Class::Piece | Class::Stream => {
             let claim = Claim { upload: ingest.upload_id(), target, peer };
-            Upload::new(ingest.clone(), claim).run(body).await
+            Upload::new(ingest.clone(), claim).run(body, admission).await
         }
     }
 }
@@ -135,7 +152,7 @@ async fn take_manifest(ingest: &Arc<Ingest>, target: &Target, peer: &Peer, body:
 }
 
 async fn end(ingest: &Arc<Ingest>, path: &str, parts: &Parts) -> Result<(), Refusal> {
-    let target = target(ingest, path, parts)?;
+    let (target, _) = admitted(ingest, path, parts).await?;
     if !matches!(target.class, Class::Point | Class::Mpd | Class::Playlist) {
         return Ok(());
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use millrace_cmaf::ReadError;
-use millrace_media::BroadcastName;
 use millrace_media::broadcast::TrackError;
 use millrace_media::bus::PublishError;
+use millrace_media::{BroadcastName, access};
 
 use super::access::Denied;
 use super::manifest::ManifestError;
@@ -25,6 +25,13 @@ pub(super) enum Refusal {
     Denied(#[from] Denied),
     #[error("{name} may not be published here: {grant}")]
     Grant { name: BroadcastName, grant: Grant },
+    #[error("{0}")]
+    Unauthorized(#[from] access::Denied),
+    /// While the request was open.
+    #[error("{0}")]
+    Revoked(access::Denied),
+    #[error("{0}")]
+    Head(#[from] access::TooLong),
     #[error("{0}")]
     Path(#[from] PathError),
     #[error("nobody publishes {0}: there is nothing to end")]
@@ -69,7 +76,10 @@ pub(super) enum Refusal {
 impl Refusal {
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::Denied(_) | Self::Grant { .. } | Self::Path(_) => StatusCode::FORBIDDEN,
+            Self::Denied(_) | Self::Grant { .. } | Self::Unauthorized(_) | Self::Revoked(_) | Self::Path(_) => {
+                StatusCode::FORBIDDEN
+            }
+            Self::Head(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::NotPublished(_) => StatusCode::NOT_FOUND,
             Self::Silent(_) => StatusCode::REQUEST_TIMEOUT,
             Self::Taken { .. } | Self::Elsewhere(_) | Self::Over(_) => StatusCode::CONFLICT,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use futures::StreamExt;
 use millrace_cmaf::{Chunk, Header, Item, Reader};
+use millrace_media::access::Admission;
 
 use super::Ingest;
 use super::arrivals::Arrival;
@@ -33,11 +34,20 @@ impl Upload {
         Self { ingest, claim, session: None, header: None, chunks: 0, is_last: false }
     }
 
-    /// Reads the body to its end.
-    pub(super) async fn run(mut self, body: Body) -> Result<(), Refusal> {
-        let result = self.read(body).await;
+    /// Reads the body to its end, or until its sender may no longer publish.
+    pub(super) async fn run(mut self, body: Body, admission: Option<Admission>) -> Result<(), Refusal> {
+        let result = match admission {
+            None => self.read(body).await,
+            Some(mut admission) => tokio::select! {
+                result = self.read(body) => result,
+                denied = admission.revoked() => Err(Refusal::Revoked(denied)),
+            },
+        };
         let lost = result.as_ref().is_err_and(Refusal::is_loss);
         let session = self.leave(lost);
+        if let (Some((session, _)), Err(Refusal::Revoked(_))) = (&session, &result) {
+            self.ingest.close(session, false);
+        }
         if let Some((session, source)) = session
             && self.is_last
             && result.is_ok()

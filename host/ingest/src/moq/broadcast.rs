@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use millrace_cmaf::Header;
+use millrace_media::access::Denied;
 use tokio::sync::oneshot;
 use tokio::task::{Id, JoinError, JoinSet};
 
@@ -36,6 +37,9 @@ pub(super) enum GivenUp {
     /// Its name is somebody else's by now, or it was ended here.
     #[error("{0}")]
     Refused(#[from] WriteRefusal),
+    /// Its publisher may no longer publish it.
+    #[error("{0}")]
+    Denied(Denied),
     /// The publisher does not stop sending what it was asked to stop.
     #[error("the publisher sends more and more of a track though it was asked to stop: {0}")]
     Unstoppable(String),

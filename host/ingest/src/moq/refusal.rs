@@ -1,5 +1,6 @@
 //! Why something that is announced is not taken.
 
+use millrace_media::access::Denied;
 use millrace_media::broadcast::TrackError;
 use millrace_media::bus::PublishError;
 use millrace_media::name::NameError;
@@ -18,6 +19,9 @@ pub(super) enum Refusal {
         /// What may.
         grant: super::Grant,
     },
+    /// Whoever decides about it denies it.
+    #[error("{0}")]
+    Denied(#[from] Denied),
     /// It cannot be a broadcast's name.
     #[error("{0}")]
     Name(#[from] NameError),
@@ -39,7 +43,7 @@ impl Refusal {
     /// What a publisher is told (draft-ietf-moq-transport-18, 15.10.2).
     pub(super) const fn code(&self) -> RequestErrorCode {
         match self {
-            Self::Grant { .. } => RequestErrorCode::Unauthorized,
+            Self::Grant { .. } | Self::Denied(_) => RequestErrorCode::Unauthorized,
             Self::Name(_) | Self::NotText => RequestErrorCode::NotSupported,
             Self::Publish(PublishError::TooMany(_)) | Self::TooMany(_) => RequestErrorCode::ExcessiveLoad,
             Self::Publish(_) => RequestErrorCode::Uninterested,

@@ -13,15 +13,15 @@ use super::broadcast::GivenUp;
 use super::ietf::Namespace;
 use super::refusal::Refusal;
 use super::remote::Remote;
-use super::{Grant, Published, Shared, broadcast};
+use super::{May, Published, Shared, broadcast};
 
 /// Tracks that are pushed, for each that a catalog may have: catalogs and headers are tracks too.
 const PUSHED: usize = 2;
 
 /// Takes what a session of `moq-transport` announces and pushes, until it ends.
-pub(super) async fn receive(shared: Arc<Shared>, subscriber: Subscriber, grant: Grant) {
+pub(super) async fn receive(shared: Arc<Shared>, subscriber: Subscriber, may: May) {
     let (mut announced, mut pushed) = (subscriber.clone(), subscriber.clone());
-    let mut session = Ietf { shared, subscriber, grant, known: HashMap::new(), tasks: JoinSet::new() };
+    let mut session = Ietf { shared, subscriber, may, known: HashMap::new(), tasks: JoinSet::new() };
     loop {
         tokio::select! {
             namespace = announced.published_namespace() => match namespace {
@@ -45,7 +45,7 @@ pub(super) async fn receive(shared: Arc<Shared>, subscriber: Subscriber, grant: 
 struct Ietf {
     shared: Arc<Shared>,
     subscriber: Subscriber,
-    grant: Grant,
+    may: May,
     known: HashMap<TrackNamespace, Known>,
     tasks: JoinSet<Course>,
 }
@@ -103,7 +103,7 @@ impl Ietf {
         room(&self.shared, self.tasks.len())?;
         let elements = name.fields.iter().map(|field| std::str::from_utf8(&field.value));
         let elements: Vec<&str> = elements.collect::<Result<_, _>>().map_err(|_| Refusal::NotText)?;
-        let published = self.shared.publish(&elements.join("/"), &self.grant)?;
+        let published = self.shared.publish(&elements.join("/"), &self.may).await?;
         let namespace = Arc::new(Namespace::new(self.subscriber.clone(), name.clone()));
         let (remote, followed) = (Remote::Ietf(namespace.clone()), namespace.clone());
         let (freed, free) = oneshot::channel();
@@ -122,7 +122,7 @@ impl Ietf {
 }
 
 /// Takes what a session of `moq-net` announces, until it ends.
-pub(super) async fn follow(shared: Arc<Shared>, origin: moq_net::origin::Consumer, grant: Grant) {
+pub(super) async fn follow(shared: Arc<Shared>, origin: moq_net::origin::Consumer, may: May) {
     let mut announced = origin.announced();
     let mut known: HashMap<String, AbortHandle> = HashMap::new();
     let mut tasks = JoinSet::new();
@@ -138,9 +138,9 @@ pub(super) async fn follow(shared: Arc<Shared>, origin: moq_net::origin::Consume
                         while !task.is_finished() && tasks.join_next().await.is_some() {}
                     }
                 } else if known.get(&path).is_none_or(AbortHandle::is_finished) {
-                    match room(&shared, tasks.len()).and_then(|()| shared.publish(&path, &grant)) {
-                        Ok(published) => {
-                            let work = follow_announced(origin.clone(), path.clone(), published, grant.clone());
+                    match room(&shared, tasks.len()) {
+                        Ok(()) => {
+                            let work = follow_announced(shared.clone(), origin.clone(), path.clone(), may.clone());
                             known.insert(path, tasks.spawn(work));
                         }
                         Err(refusal) => refused(&path, &refusal),
@@ -154,9 +154,12 @@ pub(super) async fn follow(shared: Arc<Shared>, origin: moq_net::origin::Consume
 }
 
 /// Follows what is announced under a path, and what takes its place there.
-async fn follow_announced(origin: moq_net::origin::Consumer, path: String, published: Published, grant: Grant) {
-    let shared = published.shared.clone();
-    let mut published = Some(published);
+async fn follow_announced(shared: Arc<Shared>, origin: moq_net::origin::Consumer, path: String, may: May) {
+    // Nothing of it is asked for before it is known whether it may be published.
+    let mut published = match shared.publish(&path, &may).await {
+        Ok(published) => Some(published),
+        Err(refusal) => return refused(&path, &refusal),
+    };
     loop {
         let broadcast = match origin.routed_broadcast(path.as_str()).await {
             Ok(broadcast) => broadcast,
@@ -165,10 +168,12 @@ async fn follow_announced(origin: moq_net::origin::Consumer, path: String, publi
                 return;
             }
         };
-        let publish = || shared.publish(&path, &grant);
-        let published = match published.take().map_or_else(publish, Ok) {
-            Ok(published) => published,
-            Err(refusal) => return refused(&path, &refusal),
+        let published = match published.take() {
+            Some(published) => published,
+            None => match shared.publish(&path, &may).await {
+                Ok(published) => published,
+                Err(refusal) => return refused(&path, &refusal),
+            },
         };
         tokio::select! {
             _ = follow_one(Remote::Net(broadcast.clone()), published) => return,
@@ -182,9 +187,13 @@ fn room(shared: &Shared, published: usize) -> Result<(), Refusal> {
     if published >= most { Err(Refusal::TooMany(most)) } else { Ok(()) }
 }
 
-async fn follow_one(remote: Remote, published: Published) -> Course {
+async fn follow_one(remote: Remote, mut published: Published) -> Course {
     let source = published.source.clone();
-    let why = broadcast::follow(remote, source, published.shared.settings.clone()).await;
+    let settings = published.shared.settings.clone();
+    let why = tokio::select! {
+        why = broadcast::follow(remote, source, settings) => why,
+        denied = published.admission.revoked() => GivenUp::Denied(denied),
+    };
     tracing::warn!(broadcast = %published.source.name, %why, "the broadcast is given up");
     if matches!(why, GivenUp::Unstoppable(_)) { Course::Hostile } else { Course::Over }
 }

@@ -1,5 +1,6 @@
 //! Real publishers push to a real server; what the bus then holds is compared with what they were given.
 
+mod authorizers;
 mod changes;
 mod codecs;
 mod ends;

@@ -161,6 +161,27 @@ pub(crate) async fn answer(stream: &mut TcpStream) -> (u16, String) {
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
+/// Reads an answer whose length is said, on a connection that stays.
+pub(crate) async fn answer_now(stream: &mut TcpStream) -> (u16, String) {
+    let mut text = Vec::new();
+    let mut bytes = [0; 1024];
+    loop {
+        let read = within(stream.read(&mut bytes)).await.unwrap();
+        text.extend_from_slice(&bytes[..read]);
+        let so_far = String::from_utf8_lossy(&text).into_owned();
+        let Some((head, body)) = so_far.split_once("\r\n\r\n") else {
+            assert!(read > 0, "no answer: {so_far:?}");
+            continue;
+        };
+        let head = head.to_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length:")).map_or("0", str::trim);
+        if body.len() >= length.parse().unwrap() {
+            return (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned());
+        }
+        assert!(read > 0, "half an answer: {so_far:?}");
+    }
+}
+
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("it takes too long")
 }

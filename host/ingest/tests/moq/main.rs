@@ -1,5 +1,6 @@
 //! Real publishers of both stacks, over QUIC on the loopback interface; what the bus then holds is compared with what they sent.
 
+mod authorizers;
 mod bad_input;
 mod catalogs;
 mod containers;

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use millrace_ingest::moq::{Grant, Ingest, Settings};
+use millrace_media::access::{self, Guard};
 use millrace_media::broadcast::State;
 use millrace_media::clock::Clock;
 use millrace_media::track::Kind;
-use millrace_media::{Broadcast, BroadcastName, Bus, Fragment, bus};
+use millrace_media::{Access, Broadcast, BroadcastName, Bus, Fragment, bus};
 use millrace_moq::negotiate::Protocol;
 use millrace_moq::{Certificates, Client, Endpoint, Limits, Session, Stack, Trust};
 use moq_transport::coding::TrackNamespace;
@@ -34,6 +35,11 @@ impl Stage {
     }
 
     pub(crate) fn with(settings: Settings, grant: Grant) -> Self {
+        Self::guarded(settings, grant, Access::default())
+    }
+
+    /// A server where `access` is asked about each broadcast.
+    pub(crate) fn guarded(settings: Settings, grant: Grant, access: Access) -> Self {
         let bus = Bus::new(bus::Settings::default(), Arc::new(Clock::system()));
         let ingest = Ingest::new(bus.clone(), settings);
         let certificates = Certificates::development(vec!["127.0.0.1".into()], SystemTime::now()).unwrap();
@@ -45,10 +51,12 @@ impl Stage {
         tasks.spawn(async move {
             let mut sessions = JoinSet::new();
             while let Some(incoming) = endpoint.accept().await {
-                let (ingest, grant) = (served.clone(), grant.clone());
+                let (ingest, grant, access) = (served.clone(), grant.clone(), access.clone());
                 sessions.spawn(async move {
                     let (session, _held) = incoming.session().await.unwrap();
-                    serve(session, &ingest, grant).await;
+                    let shown = [("host", session.authority.as_deref().unwrap_or_default())].into_iter();
+                    let client = access::Client::new("moq", session.remote.ip(), "", shown).unwrap();
+                    serve(session, &ingest, grant, Guard::new(access, Arc::new(client))).await;
                 });
             }
         });
@@ -141,16 +149,16 @@ impl Stage {
 }
 
 /// As the server does it.
-async fn serve(session: Session, ingest: &Arc<Ingest>, grant: Grant) {
+async fn serve(session: Session, ingest: &Arc<Ingest>, grant: Grant, guard: Guard) {
     match session.stack {
         Stack::Transport { session, subscriber, .. } => {
             tokio::select! {
                 _ = session.run() => {}
-                () = ingest.receive(subscriber, grant) => {}
+                () = ingest.receive(subscriber, grant, guard) => {}
             }
         }
         Stack::Net(transport) => {
-            let (origin, work) = ingest.session(grant);
+            let (origin, work) = ingest.session(grant, guard);
             let server = moq_net::Server::new().with_subscriber(origin);
             let (_session, driver) = server.accept(Instant::now(), transport).await.unwrap();
             tokio::select! {

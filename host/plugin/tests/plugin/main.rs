@@ -1,5 +1,6 @@
 //! Plugins as an operator meets them: loaded from components built here, run by the runner on a real bus.
 
+mod access;
 mod bombs;
 mod compile;
 mod contract;
@@ -11,6 +12,7 @@ mod load;
 mod logs;
 mod misbehave;
 mod museum;
+mod reach;
 mod sound;
 mod source;
 mod wasi;

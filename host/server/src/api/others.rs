@@ -17,12 +17,12 @@ const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 /// A status and what it means.
 type Status = (u16, &'static str);
 
-const SEND: [Status; 9] = [
+const SEND: [Status; 10] = [
     (200, "Taken; also an empty request, which only asks, and a segment that is sent again"),
     (400, "Broken media or a broken manifest; times that go back while other tracks are sent"),
     (
         403,
-        "No credential or a wrong one; without one, not from this machine, or from a page of another origin; a path that names no broadcast",
+        "No credential or a wrong one; without one, not from this machine, or from a page of another origin; a path that names no broadcast; an access plugin denies it, also while the request is open",
     ),
     (408, "Nothing came for `idle_timeout` of [ingest]"),
     (409, "The name has another publisher, or is a rendition's"),
@@ -32,20 +32,29 @@ const SEND: [Status; 9] = [
         "A box is longer than `max_box`, a fragment has more samples than `max_samples`, or a manifest more than 1 MiB",
     ),
     (415, "Not one of the media types, not MP4, or no track in a codec that is taken"),
+    (431, LONG_HEAD),
     (503, "As many broadcasts or tracks as there may be; or the server stops"),
 ];
 
-const END: [Status; 5] = [
+const END: [Status; 6] = [
     (200, "Ended; also for a segment, of which nothing is done"),
     (403, "As for sending"),
     (404, "Nobody publishes it"),
     (409, "It is published over another protocol: its publisher has to end it"),
+    (431, LONG_HEAD),
     (503, "The server stops"),
 ];
 
-const FILE: [Status; 4] = [
+/// What the status 431 means.
+const LONG_HEAD: &str = "There is an access plugin, and the query and the headers are longer than 8 KiB together";
+
+const FILE: [Status; 5] = [
     (200, "All of it"),
     (206, "The range of it that was asked for"),
+    (
+        403,
+        "There is an access plugin, and the path has no token, or the token of a viewer who may not play, or no longer",
+    ),
     (404, "There is no such file, or no longer"),
     (416, "The range lies outside"),
 ];
@@ -66,9 +75,17 @@ pub(super) fn paths() -> Paths {
 
     let hls = |summary, success: &[&str], statuses: &[Status]| answered(operation("hls", summary), success, statuses);
     let master = [
-        (200, "The playlist"),
+        (
+            200,
+            "The playlist. Where there is an access plugin, it leads to the others by a token of the viewer's own in their paths",
+        ),
+        (403, "An access plugin denies it"),
         (404, "There is no such broadcast or rendition"),
-        (503, "There is nothing to be played yet"),
+        (431, LONG_HEAD),
+        (
+            503,
+            "There is nothing to be played yet; or as many viewers are watching as may, where there is an access plugin",
+        ),
     ];
     let path = "/hls/{broadcast}/master.m3u8";
     let about = "The multivariant playlist of a broadcast, or of one of its renditions";
@@ -76,9 +93,12 @@ pub(super) fn paths() -> Paths {
 
     let list = [
         (200, "The playlist"),
+        (307, "There is an access plugin, and the viewer has no token yet: its way to the playlist"),
         (400, "A delivery directive is wrong, or too far ahead"),
+        (403, "An access plugin denies it, or no longer allows it"),
         (404, "There is no such track"),
         (410, "The track has been removed; the broadcast goes on without it"),
+        (431, LONG_HEAD),
         (503, "Nothing has come for three target durations; or as many requests wait as may"),
     ];
     let list = hls("The media playlist of a track, with parts (rfc8216bis)", &[PLAYLIST], &list);
@@ -89,7 +109,7 @@ pub(super) fn paths() -> Paths {
         .parameter(query("_HLS_skip", Type::String, "`YES` or `v2`: leave out what the client has"));
     paths.add_path_operation("/hls/{broadcast}/{track}/playlist.m3u8", vec![HttpMethod::Get], list);
 
-    let waiting = [FILE[0], FILE[1], FILE[2], FILE[3], (503, "It has not come for three target durations")];
+    let waiting = [FILE[0], FILE[1], FILE[2], FILE[3], FILE[4], (503, "It has not come for three target durations")];
     for (path, about, statuses, numbers) in [
         ("init-{number}.mp4", "A CMAF header", &FILE[..], &["number"][..]),
         ("{segment}.m4s", "A segment", &waiting, &["segment"]),
@@ -147,8 +167,8 @@ fn answered(operation: OperationBuilder, success: &[&str], statuses: &[Status]) 
     statuses.iter().fold(operation, |operation, (status, meaning)| {
         let content_types = match status {
             200..300 => success,
-            // The header `Content-Range` says it all.
-            416 => &[],
+            // The headers `Location` and `Content-Range` say it all.
+            307 | 416 => &[],
             _ => &[PLAIN],
         };
         let response = ResponseBuilder::new().description(*meaning);

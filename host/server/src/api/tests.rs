@@ -87,10 +87,11 @@ impl Site {
             moq: moq.clone(),
             plugins: None,
             loaded: Arc::default(),
+            access: Access::default(),
         };
         let local = Arc::new(Local::new(&config));
         let publishers = Arc::new(Publishers::new(&config, local.clone()).unwrap());
-        let ingest = Ingest::new(bus.clone(), settings::ingest(&config, publishers));
+        let ingest = Ingest::new(bus.clone(), settings::ingest(&config, publishers, Access::default()));
         let router = super::router(shared, Operators { token: config.api.token.clone(), reach, local })
             .merge(millrace_deliver::hls::router("/hls", hls))
             .nest("/ingest", millrace_ingest::http::router(ingest.clone()))

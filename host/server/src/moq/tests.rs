@@ -31,7 +31,10 @@ async fn site() -> (Serving, Client, u16) {
     let config = config::load(None, variables.into_iter()).unwrap();
     let certificates = certificates();
     let publishers = Arc::new(Publishers::new(&config, Arc::new(Local::new(&config))).unwrap());
-    let serving = Listeners::bind(&config, &certificates, &[]).unwrap().serve(&config, &bus(), publishers).unwrap();
+    let serving = Listeners::bind(&config, &certificates, &[])
+        .unwrap()
+        .serve(&config, &bus(), publishers, Access::default())
+        .unwrap();
     let client = Client::new(trust(&certificates), Limits::default()).unwrap();
     let port = serving.status().ports[0];
     (serving, client, port)

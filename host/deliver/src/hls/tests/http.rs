@@ -39,12 +39,12 @@ impl Answer {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    fn header(&self, name: header::HeaderName) -> &str {
+    pub(super) fn header(&self, name: header::HeaderName) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
-async fn send(router: Router, method: &str, path: &str, headers: &[(header::HeaderName, &str)]) -> Answer {
+pub(super) async fn send(router: Router, method: &str, path: &str, headers: &[(header::HeaderName, &str)]) -> Answer {
     let mut request = Request::builder().method(method).uri(path);
     for (name, value) in headers {
         request = request.header(name, *value);

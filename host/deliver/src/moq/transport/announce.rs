@@ -4,16 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use millrace_media::BroadcastName;
+use millrace_media::access::Guard;
 use moq_transport::session::Publisher;
 use tokio::task::JoinSet;
 
 use super::names::namespace;
-use super::{Session, answer, status};
+use super::{Session, answer};
 use crate::moq::registry::Shared;
 
 /// Announces everything, and answers everything, until it is dropped. What it has begun ends with it.
 pub(in crate::moq) async fn announce(shared: Arc<Shared>, publisher: Publisher) {
-    let session = Session::new(shared);
+    // Who plays from a relay is the relay's affair.
+    let session = Session::new(shared, Guard::default());
     tokio::select! {
         () = answer(session.clone(), publisher.clone()) => {}
         () = all(session, publisher) => {}
@@ -77,7 +79,7 @@ async fn one(session: Session, mut publisher: Publisher, name: BroadcastName) ->
                 Ok(None) | Err(_) => break true,
             },
             request = announced.track_status_requested() => match request {
-                Ok(Some(request)) => status::answer(&session, request),
+                Ok(Some(request)) => session.status(request, &mut tasks),
                 Ok(None) | Err(_) => break true,
             },
             Some(_) = tasks.join_next() => {}

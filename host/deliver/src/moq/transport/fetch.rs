@@ -53,7 +53,11 @@ pub(super) async fn serve(session: Session, request: FetchRequested, _place: Own
             return reject(request, RequestErrorCode::Timeout, "the subscription was not accepted in time");
         }
     };
-    let Some(source) = session.source(&fetch.track_namespace, &fetch.track_name) else {
+    let mut admitted = match session.admit(&fetch.track_namespace).await {
+        Ok(admitted) => admitted,
+        Err(denied) => return reject(request, RequestErrorCode::Unauthorized, &denied.reason),
+    };
+    let Some(source) = session.source(&admitted.name, &fetch.track_name) else {
         return reject(request, RequestErrorCode::DoesNotExist, "there is no such track");
     };
     let range = Range::of(&fetch);
@@ -78,10 +82,18 @@ pub(super) async fn serve(session: Session, request: FetchRequested, _place: Own
     };
     let Ok(mut writer) = request.respond(info).await else { return };
     let range = Range { last: range.last.min(largest), ..range };
-    match write(&mut writer, &source, range, &groups).await {
+    let written = tokio::select! {
+        written = write(&mut writer, &source, range, &groups) => written,
+        denied = admitted.revoked() => {
+            tracing::info!(name = admitted.name, %denied, "a subscriber may no longer play");
+            Err(Unfinished::Revoked)
+        }
+    };
+    match written {
         // A stream that was stopped needs no end.
         Ok(()) => drop(writer.finish().await),
         Err(Unfinished::Stopped) => {}
+        Err(Unfinished::Revoked) => writer.reset(DataStreamResetCode::Cancelled),
         Err(Unfinished::LetGo) => writer.reset(DataStreamResetCode::TooFarBehind),
     }
 }
@@ -120,6 +132,8 @@ fn location(fragment: &Fragment) -> Location {
 enum Unfinished {
     /// Nobody reads it any more.
     Stopped,
+    /// The client may no longer have it.
+    Revoked,
     /// The bus has let go what comes next.
     LetGo,
 }

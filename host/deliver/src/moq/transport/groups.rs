@@ -53,6 +53,12 @@ impl Groups {
         Self { subgroups, track, priority, held: Vec::new() }
     }
 
+    /// The subscriber may have no more.
+    pub(super) fn deny(self) {
+        // One that was closed from the other side needs no end.
+        let _ = self.subgroups.close(ServeError::Closed(PublishDoneCode::Unauthorized.into()));
+    }
+
     /// The sequence number of the oldest fragment that the bus still has.
     fn window_begins(&self) -> u64 {
         let stats = self.track.stats();

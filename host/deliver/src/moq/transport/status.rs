@@ -4,17 +4,20 @@ use moq_transport::coding::Location;
 use moq_transport::message::RequestErrorCode;
 use moq_transport::serve::{ServeError, Subgroup, SubgroupsWriter, Track};
 use moq_transport::session::TrackStatusRequested;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Session;
 use crate::moq::registry::Source;
 
-/// Answers with the newest object's location.
-pub(super) fn answer(session: &Session, mut request: TrackStatusRequested) {
+/// Answers with the newest object's location. Holds a place meanwhile.
+pub(super) async fn serve(session: Session, request: TrackStatusRequested, _place: OwnedSemaphorePermit) {
     let (namespace, name) = (request.request_msg.track_namespace.clone(), request.request_msg.track_name.clone());
-    let Some(source) = session.source(&namespace, &name) else {
-        // A session that has ended needs no answer.
-        let _ = request.respond_error(RequestErrorCode::DoesNotExist.into(), "there is no such track");
-        return;
+    let admitted = match session.admit(&namespace).await {
+        Ok(admitted) => admitted,
+        Err(denied) => return refuse(request, RequestErrorCode::Unauthorized, &denied.reason),
+    };
+    let Some(source) = session.source(&admitted.name, &name) else {
+        return refuse(request, RequestErrorCode::DoesNotExist, "there is no such track");
     };
     let largest = largest(&source);
     let (writer, reader) = Track::new(namespace, name).produce();
@@ -24,6 +27,12 @@ pub(super) fn answer(session: &Session, mut request: TrackStatusRequested) {
         // A session that has ended needs no answer.
         let _ = request.respond_ok(&reader);
     }
+}
+
+/// Answers with an error.
+pub(super) fn refuse(mut request: TrackStatusRequested, code: RequestErrorCode, reason: &str) {
+    // A session that has ended needs no answer.
+    let _ = request.respond_error(code.into(), reason);
 }
 
 /// The newest object of a track.

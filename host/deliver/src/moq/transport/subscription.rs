@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use millrace_media::track::Track;
 use moq_transport::coding::Location;
+use moq_transport::message::{PublishDoneCode, RequestErrorCode};
 use moq_transport::serve::{self, ServeError, Subgroup, SubgroupsWriter, TrackReader};
 use moq_transport::session::Subscribed;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::groups::Groups;
-use super::{Session, refuse};
+use super::{Admitted, Session, refuse};
 use crate::moq::catalog::{Editions, Form};
 use crate::moq::priority;
 use crate::moq::pump::Pump;
@@ -23,13 +24,21 @@ use crate::moq::registry::{Source, gone};
 /// The longest that a subscription waits for its track.
 const LONGEST: Duration = Duration::from_secs(60);
 
+/// How long one that is no longer allowed has to hear that.
+const LAST_WORD: Duration = Duration::from_secs(5);
+
 /// Serves a subscription until the subscriber or the track ends it. Holds a place meanwhile.
 pub(super) async fn serve(session: Session, subscribed: Subscribed, _place: OwnedSemaphorePermit) {
     let (namespace, name) = (subscribed.info.track_namespace.clone(), subscribed.info.track_name.clone());
+    let mut admitted = match session.admit(&namespace).await {
+        Ok(admitted) => admitted,
+        // The answer has a code, and no place for the reason.
+        Err(_) => return refuse(subscribed, ServeError::Closed(RequestErrorCode::Unauthorized.into())),
+    };
     let source = match wait(&subscribed) {
-        None => session.source(&namespace, &name).ok_or(ServeError::NotFound),
+        None => session.source(&admitted.name, &name).ok_or(ServeError::NotFound),
         Some(wait) => tokio::select! {
-            source = tokio::time::timeout(wait, session.appeared(&namespace, &name)) => {
+            source = tokio::time::timeout(wait, session.appeared(&admitted.name, &name)) => {
                 source.map_err(|_| {
                     session.shared.transport.refused();
                     ServeError::Timeout
@@ -46,8 +55,12 @@ pub(super) async fn serve(session: Session, subscribed: Subscribed, _place: Owne
     let Ok(subgroups) = writer.subgroups() else { return };
     let _active = session.shared.transport.began();
     match source {
-        Source::Media(track, editions) => media(&session, subscribed, reader, subgroups, track, editions).await,
-        Source::Catalog(form, editions) => catalog(&session, subscribed, reader, subgroups, form, editions).await,
+        Source::Media(track, editions) => {
+            media(&session, &mut admitted, subscribed, (reader, subgroups), track, editions).await;
+        }
+        Source::Catalog(form, editions) => {
+            catalog(&session, &mut admitted, subscribed, (reader, subgroups), form, editions).await;
+        }
     }
 }
 
@@ -60,9 +73,9 @@ fn wait(subscribed: &Subscribed) -> Option<Duration> {
 
 async fn media(
     session: &Session,
+    admitted: &mut Admitted,
     subscribed: Subscribed,
-    reader: TrackReader,
-    subgroups: SubgroupsWriter,
+    (reader, subgroups): (TrackReader, SubgroupsWriter),
     track: Track,
     mut editions: watch::Receiver<Editions>,
 ) {
@@ -76,10 +89,19 @@ async fn media(
     let Ok(mut ended) = pump.catch_up() else { return };
     let largest = reader.largest_location();
     let mut served = std::pin::pin!(subscribed.serve_with_largest_location(reader, largest));
+    let name = admitted.name.clone();
+    let mut revoked = std::pin::pin!(admitted.revoked());
     while !ended {
         let step = tokio::select! {
             _ = &mut served => return,
             step = pump.step() => step,
+            denied = &mut revoked => {
+                tracing::info!(name, %denied, "a subscriber may no longer play");
+                pump.abort().deny();
+                // It is told, if it reads at all.
+                let _ = tokio::time::timeout(LAST_WORD, served).await;
+                return;
+            }
             () = gone(&mut editions) => pump.catch_up().map(|_| true),
         };
         let Ok(through) = step else { return };
@@ -93,9 +115,9 @@ async fn media(
 
 async fn catalog(
     session: &Session,
+    admitted: &mut Admitted,
     subscribed: Subscribed,
-    reader: TrackReader,
-    mut subgroups: SubgroupsWriter,
+    (reader, mut subgroups): (TrackReader, SubgroupsWriter),
     form: Form,
     mut editions: watch::Receiver<Editions>,
 ) {
@@ -117,6 +139,8 @@ async fn catalog(
     };
     let Ok(largest) = publish(&mut editions) else { return };
     let mut served = std::pin::pin!(subscribed.serve_with_largest_location(reader, Some(largest)));
+    let name = admitted.name.clone();
+    let mut revoked = std::pin::pin!(admitted.revoked());
     loop {
         tokio::select! {
             _ = &mut served => return,
@@ -124,6 +148,13 @@ async fn catalog(
                 Ok(()) => if publish(&mut editions).is_err() { return },
                 Err(_) => break,
             },
+            denied = &mut revoked => {
+                tracing::info!(name, %denied, "a subscriber may no longer play");
+                // One that was closed from the other side needs no end.
+                let _ = subgroups.close(ServeError::Closed(PublishDoneCode::Unauthorized.into()));
+                let _ = tokio::time::timeout(LAST_WORD, served).await;
+                return;
+            }
         }
     }
     // The writer's end is the track's.

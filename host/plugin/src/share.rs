@@ -38,10 +38,20 @@ impl Share {
         let _ = self.earned_at.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
     }
 
+    /// When the plugin may be called again, where more has been used than the share allows.
+    pub(crate) fn over_until(&self, now: Instant) -> Option<Instant> {
+        self.until(now, AHEAD)
+    }
+
     /// When calls that are for no fragment may be made again, where they have to wait.
     pub(crate) fn calls_wait_until(&self, now: Instant) -> Option<Instant> {
+        self.until(now, AHEAD_FOR_CALLS)
+    }
+
+    /// When no more than `ahead` of the share is used ahead of time, where more is `now`.
+    fn until(&self, now: Instant, ahead: Duration) -> Option<Instant> {
         let earned_at = self.earned_at.load(Ordering::Relaxed);
-        let over = earned_at.checked_sub(self.since(now).saturating_add(nanos(AHEAD_FOR_CALLS)))?;
+        let over = earned_at.checked_sub(self.since(now).saturating_add(nanos(ahead)))?;
         (over > 0).then(|| now + Duration::from_nanos(over))
     }
 
@@ -77,6 +87,8 @@ mod tests {
         let mut used = Duration::ZERO;
         for tenth in 0..600 {
             let now = start + Duration::from_millis(100 * tenth);
+            assert_eq!(share.over_until(now).is_some(), share.is_over(now));
+            assert!(share.over_until(now).is_none_or(|then| !share.is_over(then)));
             if !share.is_over(now) {
                 share.charge(Duration::from_millis(300), now);
                 used += Duration::from_millis(300);

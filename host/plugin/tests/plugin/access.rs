@@ -49,7 +49,8 @@ impl Gate {
 async fn ask(access: &Access, query: &str) -> Result<String, String> {
     let headers = [("x-key", "header")].into_iter();
     let client = Arc::new(Client::new("hls", [192, 0, 2, 1].into(), query, headers).unwrap());
-    let admitted = access.admit(&client, Action::Play, &BroadcastName::new("live/a").unwrap());
+    let broadcast = BroadcastName::new("live/a").unwrap();
+    let admitted = access.admit(&client, Action::Play, &broadcast);
     let admitted = tokio::time::timeout(PATIENCE, admitted).await.expect("it takes too long");
     admitted.map(|admission| admission.allowed().to_string()).map_err(|Denied { reason }| reason)
 }
@@ -59,7 +60,7 @@ async fn what_it_answers_is_done() {
     let gate = Gate::new().await;
     let allowed = || Ok("live/a".to_owned());
     assert_eq!(gate.ask("do=allow").await, allowed());
-    assert_eq!(gate.ask("do=deny").await, Err("it saysno".to_owned()), "on one line");
+    assert_eq!(gate.ask("do=deny").await, Err("it says no".to_owned()), "on one line");
     assert_eq!(gate.ask("do=deny-at-length").await.unwrap_err(), "ä".repeat(100));
     assert_eq!(gate.ask("do=as").await, Ok("live/other".to_owned()));
     assert_eq!(gate.ask("do=twice").await, allowed(), "the first word holds");

@@ -18,6 +18,7 @@ use http_body_util::BodyExt;
 use millrace_deliver::hls::Hls;
 use millrace_ingest::http::Ingest;
 use millrace_media::Bus;
+use millrace_media::access::Access;
 use millrace_media::clock::Clock;
 use millrace_moq::Certificates;
 use millrace_transcode::Runner;

@@ -20,18 +20,24 @@ async fn server(answer: Option<&'static str>) -> (String, mpsc::UnboundedReceive
 }
 
 async fn serve(mut stream: TcpStream, answer: Option<&'static str>, say: mpsc::UnboundedSender<String>) {
-    let mut asked = Vec::new();
-    while !asked.windows(4).any(|end| end == b"\r\n\r\n") {
-        if stream.read_buf(&mut asked).await.unwrap_or(0) == 0 {
-            return;
-        }
-    }
-    let _ = say.send(String::from_utf8_lossy(&asked).lines().next().unwrap_or_default().to_owned());
+    let Some(line) = asked(&mut stream).await else { return };
+    let _ = say.send(line);
     if let Some(answer) = answer {
         let _ = stream.write_all(answer.as_bytes()).await;
     }
     let _ = stream.read_to_end(&mut Vec::new()).await;
     let _ = say.send("gone".into());
+}
+
+/// The first line of a request, once its head is there; none where it does not come.
+async fn asked(stream: &mut TcpStream) -> Option<String> {
+    let mut head = Vec::new();
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        if stream.read_buf(&mut head).await.unwrap_or(0) == 0 {
+            return None;
+        }
+    }
+    Some(String::from_utf8_lossy(&head).lines().next().unwrap_or_default().to_owned())
 }
 
 fn granted(url: &str) -> Grants {
@@ -121,4 +127,72 @@ async fn a_host_that_never_answers_is_given_up() {
     work.told(&format!("send GET {url}")).await;
     let answers = work.told_until("answers", |answers| !answers.is_empty()).await;
     assert_eq!(answers, "failed: there is no whole answer after 200 ms");
+}
+
+/// A server that answers each request with a beginning, and then with the rest again and again.
+async fn endless(beginning: &'static str, rest: &'static [u8], pause: Duration) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                asked(&mut stream).await;
+                let mut going = stream.write_all(beginning.as_bytes()).await.is_ok();
+                while going {
+                    going = stream.write_all(rest).await.is_ok();
+                    tokio::time::sleep(pause).await;
+                }
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hostile_hosts_cost_a_healthy_stream_nothing() {
+    const BODY: &[u8] = &[b'x'; 64 << 10];
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let refused = {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    };
+    let redirecting = server(Some("HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\n\r\n")).await.0;
+    let hosts = [
+        ("silent", server(None).await.0, "no whole answer"),
+        (
+            "slow",
+            endless("HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b"x", Duration::from_millis(5)).await,
+            "no whole answer",
+        ),
+        (
+            "huge",
+            endless("HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", BODY, Duration::ZERO).await,
+            "more than 1048576 bytes",
+        ),
+        ("endless", endless(chunked, b"4\r\nabcd\r\n", Duration::ZERO).await, ""),
+        ("bomb", endless("HTTP/1.1 200 OK\r\n", b"X-Bomb: 0123456789\r\n", Duration::ZERO).await, ""),
+        ("lying", endless(chunked, b"zz\r\n", Duration::ZERO).await, ""),
+        ("redirecting", redirecting, ""),
+        ("refused", refused, "refused"),
+    ];
+    let grants = Grants { http: hosts.iter().map(|(_, url, _)| url.parse().unwrap()).collect(), ..Grants::default() };
+    let mut settings = settings(grants, serde_json::json!({}));
+    settings.limits.http_time = Duration::from_secs(1);
+    let mut work = Work::of(load(&engine(), settings).await).await;
+    for (name, url, _) in &hosts {
+        work.told(&format!("send GET {url}")).await.parse::<u64>().unwrap_or_else(|_| panic!("{name} is not asked"));
+    }
+    for _ in 0..200 {
+        work.source.write(1);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    crate::host::read(&work.source.broadcast(), "video-again", 201).await;
+    let answers = work.told_until("answers", |answers| answers.lines().count() == hosts.len()).await;
+    assert!(answers.lines().all(|answer| answer.starts_with("failed: ")), "{answers}");
+    for (name, _, why) in &hosts {
+        assert!(answers.contains(why), "{name}: {answers}");
+    }
+    let stats = stats(&work.runner, "reach");
+    assert_eq!((stats.fragments, stats.skipped, stats.over_share), (201, 0, 0), "{stats:?}");
+    assert_eq!(work.faults(), []);
 }

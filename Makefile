@@ -42,7 +42,7 @@ NODE_MODULES := $(addsuffix /node_modules/.package-lock.json,$(NODE_PACKAGES))
 .DELETE_ON_ERROR:
 .PHONY: help setup setup-test setup-demo setup-bench setup-examples setup-examples-all peers demo test test-full test-examples
 .PHONY: lint deny audit bench
-.PHONY: plugins plugins-examples plugins-examples-all plugins-examples-rust plugins-examples-c plugins-examples-javascript
+.PHONY: plugins plugins-test plugins-examples plugins-examples-all plugins-examples-rust plugins-examples-c plugins-examples-javascript
 .PHONY: plugins-examples-python plugins-examples-test plugins-pages plugins-reference web clean
 
 help: ## Lists the targets
@@ -73,7 +73,7 @@ demo: setup-demo plugins web ## Builds, and serves a live test stream on http://
 	$(CARGO) build $(WORKSPACE) --bin millrace
 	$(BUILT) demo $(ARGS)
 
-test: setup plugins plugins-examples-test web lint deny ## Runs all the checks and tests
+test: setup plugins plugins-test plugins-examples-test web lint deny ## Runs all the checks and tests
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		echo "$(CARGO) nextest run $(WORKSPACE)"; $(CARGO) nextest run $(WORKSPACE); \
 	else \
@@ -98,7 +98,7 @@ lint: setup-demo plugins web ## Checks formatting, and runs the linters with war
 		$(CARGO) fmt --manifest-path plugins/$$tool/Cargo.toml --check; \
 		$(GUEST_CARGO) clippy --manifest-path plugins/$$tool/Cargo.toml --all-targets -- -D warnings; \
 	done
-	@set -e; for plugin in $(PLUGINS) examples/rust; do \
+	@set -e; for plugin in $(PLUGINS) examples/rust examples/rust-stalls; do \
 		echo "clippy plugins/$$plugin"; \
 		$(CARGO) fmt --manifest-path plugins/$$plugin/Cargo.toml --check; \
 		$(GUEST_CARGO) clippy --manifest-path plugins/$$plugin/Cargo.toml --target $(GUEST_TARGET) --release -- -D warnings; \
@@ -111,7 +111,7 @@ lint: setup-demo plugins web ## Checks formatting, and runs the linters with war
 # What stands in deny.toml, for the server and for each plugin.
 deny: setup-demo ## Checks the licences and sources of dependencies
 	$(PEER_CARGO) -p cargo-deny
-	@set -e; for manifest in Cargo.toml plugins/*/Cargo.toml plugins/examples/rust/Cargo.toml; do \
+	@set -e; for manifest in Cargo.toml plugins/*/Cargo.toml plugins/examples/rust/Cargo.toml plugins/examples/rust-stalls/Cargo.toml; do \
 		echo "cargo-deny $$manifest"; $(DENY) --manifest-path $$manifest check licenses sources; \
 	done
 
@@ -140,6 +140,12 @@ plugins: setup-demo ## Builds the plugins into plugins/dist/
 			$(GUESTS)/$(GUEST_TARGET)/release/$$(echo $$plugin | tr - _).wasm plugins/dist/$$plugin.wasm; \
 	done
 
+# What a plugin works out without its host, on this machine.
+plugins-test: setup-demo
+	@set -e; for plugin in $(PLUGINS); do \
+		echo "cargo test plugins/$$plugin"; $(GUEST_CARGO) test --quiet --manifest-path plugins/$$plugin/Cargo.toml; \
+	done
+
 plugins-examples: plugins-examples-rust plugins-examples-c ## Builds the example plugins in Rust and C into plugins/dist/examples/
 
 plugins-examples-all: plugins-examples plugins-examples-javascript plugins-examples-python ## Builds and tests the example plugins in all languages: JavaScript and Python once they have changed
@@ -151,12 +157,14 @@ test-examples: setup plugins plugins-examples-all web ## Tests the example plugi
 plugins-examples-test: plugins-examples
 	$(GUEST_CARGO) test --manifest-path plugins/contract/Cargo.toml
 
-plugins-examples-rust: setup-examples ## Builds the example plugin in Rust, for wasm32-unknown-unknown and wasm32-wasip2
+plugins-examples-rust: setup-examples ## Builds the example plugins in Rust, for wasm32-unknown-unknown and wasm32-wasip2
 	@mkdir -p $(EXAMPLES_DIST)
 	$(GUEST_CARGO) build --manifest-path plugins/componentize/Cargo.toml
 	$(GUEST_CARGO) build --manifest-path $(EXAMPLES)/rust/Cargo.toml --release --target $(GUEST_TARGET) --target wasm32-wasip2
 	$(GUESTS)/debug/componentize $(GUESTS)/$(GUEST_TARGET)/release/gop_stats.wasm $(EXAMPLES_DIST)/gop-stats-rust.wasm
 	install -C -m 644 $(GUESTS)/wasm32-wasip2/release/gop_stats.wasm $(EXAMPLES_DIST)/gop-stats-wasip2.wasm
+	$(GUEST_CARGO) build --manifest-path $(EXAMPLES)/rust-stalls/Cargo.toml --release --target $(GUEST_TARGET)
+	$(GUESTS)/debug/componentize $(GUESTS)/$(GUEST_TARGET)/release/stalls.wasm $(EXAMPLES_DIST)/stalls-rust.wasm
 
 plugins-examples-c: setup-examples ## Builds the example plugins in C
 	@mkdir -p $(EXAMPLES_DIST)
@@ -176,12 +184,14 @@ $(EXAMPLES_DIST)/gop-stats-javascript.wasm: $(WIT) $(wildcard $(EXAMPLES)/javasc
 	cp $(EXAMPLES)/javascript/build/addresses.wasm $(EXAMPLES_DIST)/addresses-javascript.wasm
 	cp $(EXAMPLES)/javascript/build/gop-stats.wasm $@
 
-plugins-examples-python: setup-examples-all $(EXAMPLES_DIST)/gop-stats-python.wasm ## Builds the example plugin in Python (installs componentize-py into its venv)
+plugins-examples-python: setup-examples-all $(EXAMPLES_DIST)/gop-stats-python.wasm ## Builds the example plugins in Python (installs componentize-py into its venv)
 
-$(EXAMPLES_DIST)/gop-stats-python.wasm: $(WIT) $(wildcard $(EXAMPLES)/python/*.py $(EXAMPLES)/python/requirements.txt)
+$(EXAMPLES_DIST)/gop-stats-python.wasm: $(WIT) $(wildcard $(EXAMPLES)/python/*.py $(EXAMPLES)/python/requirements.txt $(EXAMPLES)/python/stalls/*.py $(EXAMPLES)/python/stalls/wit/*.wit)
 	@mkdir -p $(EXAMPLES_DIST)
 	$(PYTHON) -m venv $(EXAMPLES)/python/venv
 	$(EXAMPLES)/python/venv/bin/pip install --quiet --requirement $(EXAMPLES)/python/requirements.txt
+	$(EXAMPLES)/python/venv/bin/componentize-py --wit-path wit --wit-path $(EXAMPLES)/python/stalls/wit --world example:stalls/stalls \
+		componentize --python-path $(EXAMPLES)/python/stalls app --output $(EXAMPLES_DIST)/stalls-python.wasm
 	$(EXAMPLES)/python/venv/bin/componentize-py --wit-path wit --world transcoder-plugin componentize --python-path $(EXAMPLES)/python app --output $@
 
 plugins-pages: setup-examples-all

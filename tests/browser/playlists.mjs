@@ -27,6 +27,7 @@ for (const uri of uris) {
     targetDuration: playlist.targetDuration,
     partTarget: playlist.partTargetDuration,
     segments: playlist.segments.length,
+    dateRanges: playlist.segments.filter(({ dateRange }) => dateRange).map(({ dateRange }) => dateRange.id),
     parts: playlist.segments.flatMap(({ parts }) => parts).filter(({ hint }) => !hint).length,
     hints: playlist.segments.flatMap(({ parts }) => parts).filter(({ hint }) => hint).length,
     holdBack: playlist.lowLatencyCompatibility?.partHoldBack,

@@ -25,17 +25,26 @@ impl Film {
 
     /// Has ffmpeg make one of this size, in pixels.
     pub fn sized(width: u32, height: u32) -> Self {
-        let folder = tempfile::tempdir().expect("a folder for the film");
-        // QuickTime: its times are exact, and its sound begins where it begins.
-        let path = folder.path().join("film.mov");
-        let picture = format!(
+        Self::of(&format!(
             "testsrc2=size={width}x{height}:rate={FRAME_RATE}:duration=10,\
              drawbox=x=0:y=0:w=iw/2:h=ih/2:color=black:t=fill,\
              drawbox=x=0:y=0:w=iw/2:h=ih/2:color=white:t=fill:enable='lt(mod(n,{FRAME_RATE}),3)'"
-        );
+        ))
+    }
+
+    /// Has ffmpeg make one in which nothing moves, of this size in pixels: an encoder needs next to nothing for it.
+    pub fn still(width: u32, height: u32) -> Self {
+        Self::of(&format!("smptebars=size={width}x{height}:rate={FRAME_RATE}:duration=10"))
+    }
+
+    /// With the video of a filter graph of ffmpeg's.
+    fn of(video: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the film");
+        // QuickTime: its times are exact, and its sound begins where it begins.
+        let path = folder.path().join("film.mov");
         let sound = "aevalsrc='if(lt(mod(t,1),0.1),0.5*sin(2*PI*1000*t),0)':sample_rate=48000:duration=10";
         let file = path.to_str().expect("the path is text");
-        let input = ["-v", "warning", "-nostdin", "-f", "lavfi", "-i", &picture, "-f", "lavfi", "-i", sound];
+        let input = ["-v", "warning", "-nostdin", "-f", "lavfi", "-i", video, "-f", "lavfi", "-i", sound];
         let codecs =
             ["-c:v", "libx264", "-preset", "ultrafast", "-qp", "16", "-pix_fmt", "yuv420p", "-c:a", "pcm_s16le"];
         run("ffmpeg", [&input[..], &codecs, &[file]].concat());

@@ -84,6 +84,15 @@ impl Client {
         Answer::new(url, begun, request.send(body.to_string().as_bytes()))
     }
 
+    /// Posts bytes, whatever they are.
+    ///
+    /// # Panics
+    /// Where there is no answer.
+    pub fn send(&self, url: &str, body: &[u8]) -> Answer {
+        let begun = Instant::now();
+        Answer::new(url, begun, self.0.post(url).send(body))
+    }
+
     /// Removes something.
     ///
     /// # Panics

@@ -160,6 +160,14 @@ pub fn watch_with_stock_player(server: &str, broadcast: &str, seconds: u32) -> V
     serde_json::from_str(&run("node", arguments)).expect("the script prints JSON")
 }
 
+/// What hls.js knows of a broadcast's events until the frame shows white in its upper left corner: the date ranges, when each was first
+/// listed, the cues of its metadata tracks, and the times of the first white frame that was seen and of the one seen before it. Times are those of the video element, in seconds.
+pub fn watch_cues(server: &str, broadcast: &str) -> Value {
+    let script = script("cues.mjs");
+    let arguments = [script.as_os_str(), server.as_ref(), broadcast.as_ref()];
+    serde_json::from_str(&run("node", arguments)).expect("the script prints JSON")
+}
+
 /// What pages are answered that publish the stream in a file: one of another port of this machine, one of a name that is pointed here, and
 /// the server's own.
 pub fn publish_from_pages(server: &Server, file: &OsStr) -> Value {

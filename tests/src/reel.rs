@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use millrace_cmaf::{Chunk, Item, Limits, Reader};
-use millrace_media::Time;
+use millrace_media::{Media, Time};
 
 use crate::program::run;
 
@@ -19,16 +19,22 @@ const FRAME_RATE: u32 = 30;
 pub struct Reel {
     header: Bytes,
     chunks: Vec<Chunk>,
+    seconds: u32,
 }
 
 impl Reel {
     /// Has ffmpeg make it.
     pub fn make() -> Self {
+        let noise = ",noise=alls=6:allf=t+u";
+        Self::film(&format!("testsrc2=size=640x360:rate={FRAME_RATE}:duration={SECONDS}{noise}"), SECONDS)
+    }
+
+    /// Has ffmpeg make one of what a source filter shows, 30 frames a second, for so many seconds.
+    pub fn film(source: &str, seconds: u32) -> Self {
         let folder = tempfile::tempdir().expect("a folder for a film");
         let path = folder.path().join("reel.mp4");
-        let source = format!("testsrc2=size=640x360:rate={FRAME_RATE}:duration={SECONDS},noise=alls=6:allf=t+u");
-        let noise = format!("anoisesrc=sample_rate=48000:amplitude=0.3:duration={SECONDS}");
-        let input = ["-v", "error", "-nostdin", "-f", "lavfi", "-i", &source, "-f", "lavfi", "-i", &noise];
+        let noise = format!("anoisesrc=sample_rate=48000:amplitude=0.3:duration={seconds}");
+        let input = ["-v", "error", "-nostdin", "-f", "lavfi", "-i", source, "-f", "lavfi", "-i", &noise];
         let video =
             ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p", "-g", "30"];
         let rate =
@@ -40,7 +46,7 @@ impl Reel {
         let at = file.windows(4).position(|name| name == b"moof").expect("it is fragmented") - 4;
         let mut reader = Reader::new(Limits::default());
         reader.push(file.clone());
-        let (begin, end) = (Time::from_millis(0), Time::from_millis(i64::from(SECONDS) * 1_000));
+        let (begin, end) = (Time::from_millis(0), Time::from_millis(i64::from(seconds) * 1_000));
         let mut chunks = Vec::new();
         while let Some(item) = reader.next().expect("ffmpeg's file can be read") {
             // What primes the decoder lies before the beginning.
@@ -50,8 +56,8 @@ impl Reel {
                 chunks.push(chunk);
             }
         }
-        assert!(chunks.len() > (SECONDS * FRAME_RATE) as usize, "{} chunks", chunks.len());
-        Self { header: file.slice(..at), chunks }
+        assert!(chunks.len() > (seconds * FRAME_RATE) as usize, "{} chunks", chunks.len());
+        Self { header: file.slice(..at), chunks, seconds }
     }
 
     /// Begins to publish broadcasts of these names to a server, by its host and port, each in one endless request.
@@ -64,9 +70,42 @@ impl Reel {
     /// # Panics
     /// Where a request breaks off.
     pub fn send(&self, showings: &mut [Showing], length: Duration, speed: Option<f64>) {
+        self.send_edited(showings, length, speed, |media| media);
+    }
+
+    /// As [`Reel::send`] in real time, until `is_over` or so much has been sent.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn send_until(&self, showings: &mut [Showing], length: Duration, is_over: impl Fn() -> bool) {
+        self.send_while(showings, length, Some(1.0), |media| (!is_over()).then_some(media));
+    }
+
+    /// As [`Reel::send`], each chunk as `edit` makes it. The film begins one second into the timeline.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn send_edited(
+        &self,
+        showings: &mut [Showing],
+        length: Duration,
+        speed: Option<f64>,
+        mut edit: impl FnMut(Media) -> Media,
+    ) {
+        self.send_while(showings, length, speed, |media| Some(edit(media)));
+    }
+
+    /// Sends what `edit` makes of each chunk, until it makes nothing.
+    fn send_while(
+        &self,
+        showings: &mut [Showing],
+        length: Duration,
+        speed: Option<f64>,
+        mut edit: impl FnMut(Media) -> Option<Media>,
+    ) {
         let begun = Instant::now();
         for round in 0.. {
-            let start = Time::from_millis(round * i64::from(SECONDS) * 1_000);
+            let start = Time::from_millis(round * i64::from(self.seconds) * 1_000);
             for chunk in &self.chunks {
                 let at = (chunk.decode_time() + start).to_duration();
                 if at >= length {
@@ -77,6 +116,7 @@ impl Reel {
                 }
                 // A second later, so that nothing lies before zero.
                 let media = chunk.place(start + Time::from_millis(1_000)).expect("it lies after zero");
+                let Some(media) = edit(media) else { return };
                 let mut bytes = media.head.to_vec();
                 media.payload.slices().iter().for_each(|slice| bytes.extend_from_slice(slice));
                 showings.iter_mut().for_each(|showing| showing.send(&bytes));

@@ -14,7 +14,7 @@
 //! }
 //! ```
 //!
-//! While the plugin uses more than its share of the processor, calls wait, so that they do not take the share of its fragments.
+//! Where the plugin uses much of its share of the processor, calls wait, so that they do not take what its fragments need.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -217,7 +217,7 @@ impl Calls {
             let until = {
                 let state = self.inbox.state();
                 if state.has_call(now) {
-                    match self.share.over_until(now) {
+                    match self.share.calls_wait_until(now) {
                         None => return Poll::Ready(()),
                         until => until,
                     }
@@ -239,7 +239,7 @@ impl Calls {
     /// The next call that is to be made now, if there is one.
     pub(crate) fn take(&mut self) -> Option<Call> {
         let now = Instant::now();
-        if self.share.is_over(now) {
+        if self.share.calls_wait_until(now).is_some() {
             return None;
         }
         self.inbox.state().take(now)

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 /// So much of its share a plugin may use ahead of time.
 const AHEAD: Duration = Duration::from_secs(2);
+/// And so much of it before calls that are for no fragment wait: what is left is for fragments, which are not skipped because of such calls.
+const AHEAD_FOR_CALLS: Duration = Duration::from_secs(1);
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -38,9 +40,18 @@ impl Share {
 
     /// When the plugin may be called again, where more has been used than the share allows.
     pub(crate) fn over_until(&self, now: Instant) -> Option<Instant> {
+        self.until(now, AHEAD)
+    }
+
+    /// When calls that are for no fragment may be made again, where they have to wait.
+    pub(crate) fn calls_wait_until(&self, now: Instant) -> Option<Instant> {
+        self.until(now, AHEAD_FOR_CALLS)
+    }
+
+    /// When no more than `ahead` of the share is used ahead of time, where more is `now`.
+    fn until(&self, now: Instant, ahead: Duration) -> Option<Instant> {
         let earned_at = self.earned_at.load(Ordering::Relaxed);
-        let over = earned_at.checked_sub(self.since(now).saturating_add(nanos(AHEAD)))?;
-        // Never over by less than a nanosecond: at that time it is not over any more.
+        let over = earned_at.checked_sub(self.since(now).saturating_add(nanos(ahead)))?;
         (over > 0).then(|| now + Duration::from_nanos(over))
     }
 
@@ -85,5 +96,28 @@ mod tests {
         }
         let allowed = Duration::from_secs(30) + AHEAD.mul_f64(0.5);
         assert!(used >= Duration::from_secs(30) && used <= allowed + Duration::from_millis(300), "{used:?}");
+    }
+
+    #[test]
+    fn calls_leave_the_share_of_fragments_alone() {
+        let start = Instant::now();
+        let share = Share::new(0.5, start);
+        let mut calls = 0;
+        // A fragment each 40 ms takes half of the share. Calls take all they can get.
+        for milli in 0..60_000 {
+            let now = start + Duration::from_millis(milli);
+            if milli % 40 == 0 {
+                assert!(!share.is_over(now), "a fragment is skipped after {milli} ms");
+                share.charge(Duration::from_millis(10), now);
+            }
+            match share.calls_wait_until(now) {
+                None => {
+                    share.charge(Duration::from_millis(1), now);
+                    calls += 1;
+                }
+                Some(then) => assert_eq!(share.calls_wait_until(then), None),
+            }
+        }
+        assert!((14_000..16_000).contains(&calls), "{calls} ms of calls");
     }
 }

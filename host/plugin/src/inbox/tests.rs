@@ -108,11 +108,11 @@ async fn a_request_that_was_dropped_wakes_nobody() {
 }
 
 #[tokio::test]
-async fn calls_wait_while_the_plugin_is_over_its_share() {
+async fn calls_wait_where_the_plugin_uses_much_of_its_share() {
     let (mut calls, inbox, share) = calls(1.0);
-    // Of what it may use ahead, two seconds, and 50 ms more.
+    // What calls may use ahead, one second, and 50 ms more.
     let now = Instant::now();
-    share.charge(Duration::from_millis(2050), now);
+    share.charge(Duration::from_millis(1050), now);
     inbox.answered(1);
     assert!(calls.take().is_none());
     assert_eq!(shown(&calls.next().await), "wake 1");

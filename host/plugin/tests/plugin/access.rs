@@ -49,7 +49,8 @@ impl Gate {
 async fn ask(access: &Access, query: &str) -> Result<String, String> {
     let headers = [("x-key", "header")].into_iter();
     let client = Arc::new(Client::new("hls", [192, 0, 2, 1].into(), query, headers).unwrap());
-    let admitted = access.admit(&client, Action::Play, &BroadcastName::new("live/a").unwrap());
+    let broadcast = BroadcastName::new("live/a").unwrap();
+    let admitted = access.admit(&client, Action::Play, &broadcast);
     let admitted = tokio::time::timeout(PATIENCE, admitted).await.expect("it takes too long");
     admitted.map(|admission| admission.allowed().to_string()).map_err(|Denied { reason }| reason)
 }

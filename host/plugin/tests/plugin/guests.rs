@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
-/// The component of the plugin of this name: one of the tests, or one of those in `plugins/`. Built for WASI where the name ends with
+/// The component of the plugin of this name: one of the tests' own, or one of those in `plugins/`. Built for WASI where the name ends with
 /// `-wasip2`.
 pub(crate) fn component(name: &str) -> Vec<u8> {
     static BUILT: Mutex<Option<HashMap<String, Vec<u8>>>> = Mutex::new(None);
@@ -20,8 +20,8 @@ fn build(name: &str) -> Vec<u8> {
         Some(name) => (name, "wasm32-wasip2"),
         None => (name, "wasm32-unknown-unknown"),
     };
-    let tests = here.join("tests/guests").join(name);
-    let guest = if tests.exists() { tests } else { plugins.join(name) };
+    let guest = here.join("tests/guests").join(name);
+    let guest = if guest.exists() { guest } else { plugins.join(name) };
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let directory = scratch.with_file_name("guests");
     run(cargo("build", &guest, &directory).args(["--release", "--target", target]));

@@ -1,6 +1,7 @@
 //! The engine, a bus and a runner, with what the tests ask of them.
 
 use std::sync::{Arc, Mutex};
+use std::task::{self, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;

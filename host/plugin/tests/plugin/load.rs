@@ -87,9 +87,9 @@ async fn a_component_that_asks_for_what_the_host_lacks() {
         let error = refusal(&plugins, &importing(name)).await;
         assert!(error.ends_with(&format!("asks for `{name}`, which this host does not give to plugins")), "{error}");
     }
-    let error = refusal(&plugins, &importing("millrace:plugin/media@0.2.1")).await;
+    let error = refusal(&plugins, &importing("millrace:plugin/media@0.2.2")).await;
     assert!(
-        error.contains("asks for `millrace:plugin/media@0.2.1`, which is newer than the contract of this host"),
+        error.contains("asks for `millrace:plugin/media@0.2.2`, which is newer than the contract of this host"),
         "{error}"
     );
     let error = refusal(&plugins, &importing("millrace:plugin/media@0.1.0")).await;

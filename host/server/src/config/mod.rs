@@ -123,7 +123,7 @@ impl Config {
         self.ladders.iter().find(|ladder| ladder.is_for(broadcast)).map_or(&[], |ladder| &ladder.renditions)
     }
 
-    /// The files that the configuration names: certificates, the key of tokens, and the components of enabled plugins.
+    /// The files that the configuration names: certificates, the key of tokens, authorities, and the components of enabled plugins.
     pub fn files(&self) -> Vec<&Path> {
         let moq = Some(&self.moq).filter(|moq| moq.enabled);
         let tls = self.http.tls.iter().chain(moq.and_then(|moq| moq.tls.as_ref()));
@@ -134,7 +134,7 @@ impl Config {
                 Component::File(path) => Some(path.as_path()),
                 Component::Bundled(_) => None,
             });
-        tls.chain(jwt_key).chain(plugins).collect()
+        tls.chain(jwt_key).chain(self.plugin_host.ca.as_deref()).chain(plugins).collect()
     }
 
     /// The UDP addresses that Media over QUIC is configured to listen on: none where it is not spoken.

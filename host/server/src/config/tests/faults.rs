@@ -160,7 +160,7 @@ fn grants_that_grant_nothing_known_are_told() {
 
 #[test]
 fn what_is_missing_is_named() {
-    assert_eq!(faults("[[plugin]]\n"), ["[[plugin]] has no `name`", "[[plugin]] has no `path`"]);
+    assert_eq!(faults("[[plugin]]\n"), ["[[plugin]] has no `name`", "[[plugin]] has no `path` or `bundled`"]);
     assert_eq!(faults("[[ladder]]\n"), ["[[ladder]] has no `renditions`"]);
     assert_eq!(faults("[http]\ntls = { cert = \"a.pem\" }"), ["[http.tls] has no `key`"]);
     assert_eq!(

@@ -73,6 +73,14 @@ impl Reel {
         self.send_edited(showings, length, speed, |media| media);
     }
 
+    /// As [`Reel::send`] in real time, until `is_over` or so much has been sent.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn send_until(&self, showings: &mut [Showing], length: Duration, is_over: impl Fn() -> bool) {
+        self.send_while(showings, length, Some(1.0), |media| (!is_over()).then_some(media));
+    }
+
     /// As [`Reel::send`], each chunk as `edit` makes it. The film begins one second into the timeline.
     ///
     /// # Panics
@@ -83,6 +91,17 @@ impl Reel {
         length: Duration,
         speed: Option<f64>,
         mut edit: impl FnMut(Media) -> Media,
+    ) {
+        self.send_while(showings, length, speed, |media| Some(edit(media)));
+    }
+
+    /// Sends what `edit` makes of each chunk, until it makes nothing.
+    fn send_while(
+        &self,
+        showings: &mut [Showing],
+        length: Duration,
+        speed: Option<f64>,
+        mut edit: impl FnMut(Media) -> Option<Media>,
     ) {
         let begun = Instant::now();
         for round in 0.. {
@@ -96,7 +115,8 @@ impl Reel {
                     std::thread::sleep(at.div_f64(speed).saturating_sub(begun.elapsed()));
                 }
                 // A second later, so that nothing lies before zero.
-                let media = edit(chunk.place(start + Time::from_millis(1_000)).expect("it lies after zero"));
+                let media = chunk.place(start + Time::from_millis(1_000)).expect("it lies after zero");
+                let Some(media) = edit(media) else { return };
                 let mut bytes = media.head.to_vec();
                 media.payload.slices().iter().for_each(|slice| bytes.extend_from_slice(slice));
                 showings.iter_mut().for_each(|showing| showing.send(&bytes));

@@ -133,7 +133,7 @@ pub struct Denied {
 
 /// Text as a reason: one line, of at most [`MAX_REASON`] bytes, without control characters.
 pub fn reason(text: &str) -> String {
-    let mut reason: String = text.chars().filter(|c| !c.is_control()).collect();
+    let mut reason = text.split(char::is_control).filter(|piece| !piece.is_empty()).collect::<Vec<_>>().join(" ");
     if reason.len() > MAX_REASON {
         let end = (0..=MAX_REASON).rev().find(|end| reason.is_char_boundary(*end)).unwrap_or(0);
         reason.truncate(end);

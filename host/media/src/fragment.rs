@@ -177,7 +177,7 @@ impl Fragment {
     }
 
     /// The media, taken out where nobody else has the fragment.
-    pub(crate) fn into_media(self) -> Media {
+    pub fn into_media(self) -> Media {
         Arc::try_unwrap(self.0).map_or_else(|shared| shared.media.clone(), |placed| placed.media)
     }
 

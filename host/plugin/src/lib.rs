@@ -16,6 +16,7 @@ mod compile;
 mod engine;
 mod factory;
 mod fault;
+mod filter;
 mod grants;
 mod hook;
 mod http;
@@ -47,6 +48,7 @@ pub use compile::{
 };
 pub use engine::{EngineError, EngineSettings, Plugins};
 pub use factory::PluginFactory;
+pub use filter::{CallTimes, FilterKey, FilterState, FilterStats, Filters};
 pub use grants::{Denial, Grant, Grants, HostPattern, HostPatternError};
 pub use hook::{Hook, Hooks};
 pub use http::TrustError;

@@ -8,6 +8,7 @@ use millrace_transcode::factory::Breaker;
 
 use crate::access::PluginAuthorizer;
 use crate::factory::PluginFactory;
+use crate::filter::FilterPlugin;
 use crate::grants::{Denial, Grants};
 use crate::hook::{Hook, Hooks};
 use crate::imports::Described;
@@ -81,6 +82,18 @@ impl Plugin {
                 broadcasts: self.broadcasts.clone(),
                 breaker: self.breaker,
             })
+        })
+    }
+}
+
+impl Plugin {
+    /// Its filter hook, where it has one.
+    pub(crate) fn filter(&self) -> Option<FilterPlugin> {
+        self.hooks().has(Hook::Filter).then(|| FilterPlugin {
+            loaded: self.loaded.clone(),
+            wishes: self.described.filter.clone(),
+            broadcasts: self.broadcasts.clone(),
+            breaker: self.breaker,
         })
     }
 }

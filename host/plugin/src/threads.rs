@@ -20,10 +20,19 @@ pub(crate) struct GuestThreads {
 
 impl GuestThreads {
     pub(crate) fn new(threads: usize) -> io::Result<Self> {
+        Self::named("plugin", threads, give_way)
+    }
+
+    /// Threads that give way to nobody: everybody waits for what runs on them.
+    pub(crate) fn in_the_path(threads: usize) -> io::Result<Self> {
+        Self::named("filter", threads, || {})
+    }
+
+    fn named(name: &str, threads: usize, begin: impl Fn() + Send + Sync + 'static) -> io::Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads.max(1))
-            .thread_name("plugin")
-            .on_thread_start(give_way)
+            .thread_name(name)
+            .on_thread_start(begin)
             .enable_time()
             .build()?;
         Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
@@ -66,7 +75,7 @@ impl Drop for GuestThreads {
 }
 
 /// A task that is aborted when nobody waits for it any more.
-struct Owned<T>(JoinHandle<T>);
+pub(crate) struct Owned<T>(pub(crate) JoinHandle<T>);
 
 impl<T> Future for Owned<T> {
     type Output = Result<T, JoinError>;

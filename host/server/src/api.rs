@@ -5,6 +5,7 @@ mod access;
 mod alarms;
 mod body;
 mod broadcasts;
+mod filters;
 mod guard;
 mod ladders;
 mod moq;
@@ -23,7 +24,7 @@ use axum::routing::get;
 use axum::{Json, Router, middleware};
 use millrace_deliver::hls::Hls;
 use millrace_media::{Access, Bus};
-use millrace_plugin::{Plugin, Plugins};
+use millrace_plugin::{Filters, Plugin, Plugins};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, Info, License, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
@@ -48,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) moq: Option<Arc<Status>>,
     /// None where there is no plugin.
     pub(crate) plugins: Option<Plugins>,
+    /// None where no plugin is a filter.
+    pub(crate) filters: Option<Filters>,
     /// The plugins, in the order of the configuration.
     pub(crate) loaded: Arc<[Arc<Plugin>]>,
     /// Those of them that decide who may publish and play.
@@ -66,6 +69,7 @@ pub(crate) fn router(shared: Shared, operators: Operators) -> Router {
 fn described(operators: Operators) -> (Router<Shared>, OpenApi) {
     let guarded = OpenApiRouter::new()
         .routes(routes!(transcoders::list))
+        .routes(routes!(filters::list))
         .routes(routes!(alarms::list))
         .routes(routes!(plugins::list))
         .routes(routes!(plugins::send))

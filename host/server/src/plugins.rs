@@ -8,7 +8,9 @@ use std::sync::Arc;
 use anyhow::Context;
 use millrace_media::Access;
 use millrace_media::access::Authorizer;
-use millrace_plugin::{CacheSettings, Compiler, EngineSettings, Hook, Limits, Plugin, PluginSettings, Plugins};
+use millrace_plugin::{
+    CacheSettings, Compiler, EngineSettings, Filters, Hook, Limits, Plugin, PluginSettings, Plugins,
+};
 use millrace_transcode::factory::{Breaker, Factory, Policy};
 use rust_embed::RustEmbed;
 
@@ -34,6 +36,13 @@ impl Loaded {
     /// The hooks `transcoder`, for the runner.
     pub(crate) fn factories(&self) -> Vec<Arc<dyn Factory>> {
         self.list.iter().filter_map(|plugin| plugin.transcoder()).map(|factory| factory as _).collect()
+    }
+
+    /// The hooks `filter`, for the bus. None where no plugin has it.
+    pub(crate) fn filters(&self, config: &Config) -> anyhow::Result<Option<Filters>> {
+        let threads = config.plugin_host.threads;
+        let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        Filters::new(&self.list, threads).context("the threads of filters cannot be started")
     }
 
     /// The hooks `access`, for whoever lets clients publish and play. Each call makes instances of its own.

@@ -9,7 +9,7 @@ use millrace_deliver::hls::Hls;
 use millrace_ingest::http::Ingest;
 use millrace_media::Bus;
 use millrace_media::clock::Clock;
-use millrace_plugin::Plugins;
+use millrace_plugin::{Filters, Plugins};
 use millrace_supervise::restart;
 use millrace_transcode::Runner;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -54,12 +54,23 @@ pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result
     }
     let telemetry = telemetry::install()?;
     millrace_supervise::report_panics();
-    let bus = Bus::new(settings::bus(&config), Arc::new(Clock::system()));
     let loaded = plugins::load(&config).await?;
+    let filters = loaded.filters(&config)?;
     let (factories, access, plugins) = (loaded.factories(), loaded.access(), loaded.plugins);
+    let (bus, clock) = (settings::bus(&config), Arc::new(Clock::system()));
+    let bus = match &filters {
+        Some(filters) => Bus::with_stage(bus, clock, Arc::new(filters.clone())),
+        None => Bus::new(bus, clock),
+    };
     let loaded: Arc<[_]> = loaded.list.into();
     let ladders = overlay.apply(&config.ladders).iter().map(settings::ladder).collect();
     let runner = Arc::new(Runner::start_within(&bus, factories, ladders, settings::decoding(&config)));
+    if let Some(filters) = &filters {
+        let runner = Arc::downgrade(&runner);
+        filters.follow_ladders(move |broadcast| {
+            runner.upgrade().map(|runner| runner.renditions(broadcast)).unwrap_or_default()
+        });
+    }
     let ladders = Arc::new(Ladders::new(&config, overlay, runner.clone()));
     let hls = Hls::with_access(bus.clone(), settings::hls(&config), access.clone());
     let ingest = Ingest::new(bus.clone(), settings::ingest(&config, publishers.clone(), access.clone()));
@@ -72,6 +83,7 @@ pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result
         ladders,
         moq: status.clone(),
         plugins: plugins.clone(),
+        filters: filters.clone(),
         loaded,
         access: access.clone(),
     };
@@ -102,11 +114,14 @@ pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result
     }
     stop.wait().await;
     tracing::info!("stopping");
+    if let Some(filters) = &filters {
+        filters.announce_shutdown();
+    }
     ingest.stop();
     if let Some(moq) = &moq {
         moq.stop_ingest();
     }
-    end(&bus, &runner, demo).await;
+    end(&bus, &runner, filters.as_ref(), demo).await;
     if !bus.broadcasts().is_empty() {
         tokio::time::sleep(LAST_LOOK).await;
     }
@@ -121,7 +136,7 @@ pub async fn run(config: Config, overlay: Overlay, mode: Mode) -> anyhow::Result
 }
 
 /// Ends every broadcast, and waits until what is derived from them has ended as well.
-async fn end(bus: &Bus, runner: &Runner, demo: Option<Demo>) {
+async fn end(bus: &Bus, runner: &Runner, filters: Option<&Filters>, demo: Option<Demo>) {
     runner.announce_shutdown();
     if let Some(demo) = demo {
         // It waits for a thread.
@@ -132,6 +147,11 @@ async fn end(bus: &Bus, runner: &Runner, demo: Option<Demo>) {
     }
     // What no publisher was at: broadcasts that wait for theirs.
     bus.broadcasts().iter().for_each(|broadcast| broadcast.close());
+    if let Some(filters) = filters
+        && tokio::time::timeout(LAST_MOMENTS, filters.shutdown()).await.is_err()
+    {
+        tracing::warn!("some filters did not stop in time");
+    }
     if tokio::time::timeout(LAST_MOMENTS, runner.shutdown()).await.is_err() {
         tracing::warn!("some transcoders did not finish in time");
     }

@@ -116,6 +116,12 @@ pub enum Cause {
     Behind,
     /// The factory's transcoders used more than their share of the processor.
     Limit,
+    /// Of a filter: the policy decided them.
+    Fault,
+    /// Of a filter: one before it has discarded them, or what they depend on was discarded.
+    Filter,
+    /// Of a filter: the source lost them.
+    Source,
 }
 
 impl Cause {
@@ -124,6 +130,9 @@ impl Cause {
         match self {
             Self::Behind => "behind",
             Self::Limit => "limit",
+            Self::Fault => "fault",
+            Self::Filter => "filter",
+            Self::Source => "source",
         }
     }
 }

@@ -6,6 +6,7 @@
 #[cfg(test)]
 extern crate self as millrace_transcode;
 
+mod breaker;
 mod decode;
 pub mod encoder;
 pub mod factory;
@@ -17,6 +18,7 @@ pub mod sound;
 pub mod stats;
 mod threads;
 
+pub use breaker::Faults;
 pub use decode::Decoding;
 pub use ladder::{Economy, Ladder, Relief, Rendition, Sound};
 pub use runner::{LadderError, Runner};

@@ -3,7 +3,6 @@
 //! It observes the bus. The moment a track of a source appears, and before its first fragment, it is subscribed for each factory that
 //! wants it, and a task reads it. What has a transcoder's provenance is never transcoded again.
 
-mod breaker;
 mod drain;
 mod feeds;
 mod ladders;
@@ -16,7 +15,7 @@ use std::time::Duration;
 
 use millrace_media::bus::{Bus, Observation, Observer};
 use millrace_media::track::{Start, Track};
-use millrace_media::{Broadcast, broadcast};
+use millrace_media::{Broadcast, BroadcastName, broadcast};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -128,6 +127,11 @@ impl Runner {
     /// The ladders now, in their order: the first that is for a broadcast is its only one.
     pub fn ladders(&self) -> Vec<Ladder> {
         self.inner.ladders.all()
+    }
+
+    /// The renditions of the ladder that applies to a broadcast.
+    pub fn renditions(&self, broadcast: &BroadcastName) -> Vec<Arc<Rendition>> {
+        self.inner.ladders.rungs(broadcast).into_iter().map(|rung| rung.rendition).collect()
     }
 
     /// Adds a ladder behind the others. Live broadcasts that none of them is for take it up with their next group.

@@ -36,7 +36,7 @@ fn publishers_and_viewers_are_decided_beside_a_healthy_stream_that_loses_nothing
 
     // What is denied, and what fails, is told.
     for (what, reason) in [
-        ("deny", "it saysno"),
+        ("deny", "it says no"),
         ("drop", "the plugin gate has given no answer"),
         ("fail", "the plugin gate has failed"),
         ("trap", "the plugin gate has failed"),
@@ -111,7 +111,7 @@ fn hls_has_a_session_over_tls_and_http_2_and_it_ends() {
     let server = Server::demo(&config(&tls(folder.path())));
     for version in ["--http1.1", "--http2"] {
         let url = |path: &str| server.url(&format!("/hls/live/demo/{path}"));
-        assert_eq!(curl(version, &url("master.m3u8?do=deny")), (403, "it saysno\n".to_owned()));
+        assert_eq!(curl(version, &url("master.m3u8?do=deny")), (403, "it says no\n".to_owned()));
         let (status, master) = until("the demo plays", || {
             Some(curl(version, &url("master.m3u8?do=allow"))).filter(|(status, _)| *status == 200)
         });

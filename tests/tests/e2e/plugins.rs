@@ -124,3 +124,59 @@ fn measure_a_stream(languages: &[&str]) {
     server.terminate();
     server.stopped(None);
 }
+
+/// The filter in `plugins/examples/c-keyframes`: every protocol has what it passes on, and the audio as it was.
+#[test]
+fn the_example_filter_passes_keyframes_alone() {
+    let component = shipped("examples/keyframes-c");
+    let server = Server::serve(&format!(
+        "ladder = []\n[[plugin]]\nname = \"keyframes\"\npath = {:?}\n",
+        component.display().to_string()
+    ));
+    let film = Film::new();
+    let publisher = Publisher::start(&server, Form::Endless, &film, "live/me", "");
+    let client = Client::default();
+    until("three segments", || {
+        let url = server.url("/hls/live/me/video/playlist.m3u8");
+        (client.get(&url).status == 200 && Playlist::fetch(&client, &url).segments.len() >= 3).then_some(())
+    });
+    // Groups of two seconds, of one frame each.
+    let streams = packets(&server.url("/hls/live/me/master.m3u8"), 6);
+    let (video, audio) = (&streams[&0], &streams[&1]);
+    let (video, audio) = if video.len() < audio.len() { (video, audio) } else { (audio, video) };
+    assert!((2..=5).contains(&video.len()), "{video:?}");
+    assert!(video.windows(2).all(|pair| (1.8..2.2).contains(&(pair[1].shown - pair[0].shown))), "{video:?}");
+    expect_continuous("the audio", audio, 4.0);
+    let filters = server.json("/api/v1/filters");
+    let [filter] = &filters["filters"].as_array().expect("a list")[..] else { panic!("{filters:#}") };
+    assert_eq!(
+        (&filter["plugin"], &filter["track"], &filter["state"]),
+        (&"keyframes".into(), &"video".into(), &"running".into())
+    );
+    assert!(filter["discarded"].as_u64() > Some(0), "{filter:#}");
+    assert_eq!(filter["by_policy"], 0, "{filter:#}");
+    publisher.finish();
+    server.stop();
+}
+
+/// The access plugin in `plugins/examples/javascript/addresses`.
+#[test]
+#[ignore = "`make plugins-examples-all` has to come before"]
+fn the_example_plugins_of_access_let_in_who_is_listed() {
+    let component = shipped("examples/addresses-javascript").display().to_string();
+    for (listed, status) in [("127.0.0.", 200), ("192.0.2.7", 403)] {
+        let server = Server::serve(&format!(
+            "ladder = []\n[[plugin]]\nname = \"addresses\"\npath = {component:?}\nsettings = {{ allow = [\"{listed}\"] }}\n"
+        ));
+        let film = Film::new();
+        let publisher = Publisher::start(&server, Form::Endless, &film, "live/me", "");
+        server.track("live/me", |track| !track["width"].is_null());
+        let answer = Client::default().get(&server.url("/hls/live/me/master.m3u8"));
+        assert_eq!(answer.status, status, "{}", answer.text());
+        if status == 403 {
+            assert!(answer.text().contains("viewers from 127.0.0.1 may not play here"), "{}", answer.text());
+        }
+        publisher.finish();
+        server.stop();
+    }
+}

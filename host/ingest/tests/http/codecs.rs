@@ -1,6 +1,11 @@
-//! Pictures in HEVC and AV1 become broadcasts that say so.
+//! Pictures in HEVC and AV1 become broadcasts that say so, and timed metadata is a track of its own.
 
-use millrace_media::track::Kind;
+use bytes::Bytes;
+use millrace_cmaf::write::{ChunkWriter, InitSettings, Packet};
+use millrace_cmaf::{CodecConfig, FourCC};
+use millrace_media::fragment::Marks;
+use millrace_media::track::{Format, Kind};
+use millrace_media::{Time, Timescale};
 
 use crate::stage::{self, Stage};
 
@@ -48,4 +53,46 @@ async fn av1_in_an_endless_request() {
 #[tokio::test]
 async fn av1_as_dash() {
     pushed(AV1, DASH, "manifest.mpd", "av01.0.00M.08").await;
+}
+
+#[tokio::test]
+async fn timed_metadata_beside_video_is_a_data_track_passed_on_as_it_is() {
+    let stage = Stage::new().await;
+    let (header, media) = stage::one_second();
+    let (status, text) = stage.put("live/me/Streams(video.cmfv)", &[header, media].concat()).await;
+    assert_eq!(status, 200, "{text}");
+    let entry = FourCC::new(b"evte");
+    let settings = InitSettings {
+        track_id: 7,
+        timescale: Timescale::MILLIS,
+        format: Format::Data,
+        config: CodecConfig::Data(entry, Bytes::new()),
+        language: None,
+        bitrate: None,
+    };
+    let mut chunks = ChunkWriter::new(7);
+    let packet = |data: &'static [u8]| Packet {
+        data: Bytes::from_static(data),
+        duration: 500,
+        composition_offset: 0,
+        marks: Marks { keyframe: true, independent: true, discardable: false },
+    };
+    let written = chunks.chunk(Time::from_millis(0), [packet(b"\0\0\0\x08emeb"), packet(b"anything")], None).unwrap();
+    let mut bytes = settings.init_segment().unwrap().to_vec();
+    bytes.extend_from_slice(&written.head);
+    written.payload.slices().iter().for_each(|slice| bytes.extend_from_slice(slice));
+    let (status, text) = stage.put("live/me/Streams(data.cmfm)", &bytes).await;
+    assert_eq!(status, 200, "{text}");
+    let broadcast = stage.broadcast("live/me").await;
+    let track = stage.until(|| broadcast.track("data")).await;
+    let info = track.info().unwrap();
+    assert_eq!((info.kind(), info.codec.as_str()), (Kind::Data, "evte"));
+    let held = track.held();
+    let samples: Vec<Bytes> = held
+        .iter()
+        .flat_map(|fragment| {
+            fragment.samples.iter().map(|sample| fragment.payload.contiguous(sample.offset, sample.size).unwrap())
+        })
+        .collect();
+    assert_eq!(samples, [&b"\0\0\0\x08emeb"[..], b"anything"]);
 }

@@ -129,10 +129,15 @@ impl HostFragment for State {
     }
 
     fn events(&mut self, fragment: Resource<FragmentHandle>) -> wasmtime::Result<Vec<media::Event>> {
-        let media = self.table.get(&fragment)?.media()?;
+        let handle = self.table.get(&fragment)?;
+        let media = handle.media()?;
         let scale = media.decode_time.scale();
-        let events = millrace_cmaf::events(media).into_iter();
+        let mut events = millrace_cmaf::events(media);
+        if handle.source()?.info().codec == millrace_cmaf::EVENT_MESSAGES {
+            events.extend(millrace_cmaf::sample_events(media));
+        }
         Ok(events
+            .into_iter()
             .map(|event| media::Event {
                 scheme_id_uri: event.scheme,
                 value: event.value,

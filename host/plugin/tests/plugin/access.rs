@@ -60,7 +60,7 @@ async fn what_it_answers_is_done() {
     let gate = Gate::new().await;
     let allowed = || Ok("live/a".to_owned());
     assert_eq!(gate.ask("do=allow").await, allowed());
-    assert_eq!(gate.ask("do=deny").await, Err("it saysno".to_owned()), "on one line");
+    assert_eq!(gate.ask("do=deny").await, Err("it says no".to_owned()), "on one line");
     assert_eq!(gate.ask("do=deny-at-length").await.unwrap_err(), "ä".repeat(100));
     assert_eq!(gate.ask("do=as").await, Ok("live/other".to_owned()));
     assert_eq!(gate.ask("do=twice").await, allowed(), "the first word holds");

@@ -4,6 +4,7 @@ mod access;
 mod bombs;
 mod compile;
 mod contract;
+mod filters;
 mod guests;
 mod host;
 mod hostile;

@@ -10,7 +10,8 @@ use millrace_codec::{Picture, Size, VideoCodec, VideoEncoder, VideoSettings, ope
 use millrace_media::bus::{Bus, Settings};
 use millrace_media::clock::Clock;
 use millrace_media::fragment::Marks;
-use millrace_media::track::{Format, Producer};
+use millrace_media::stage::Writer;
+use millrace_media::track::{Format, Track};
 use millrace_media::{Broadcast, BroadcastName, Fragment, Publisher, Time, Timescale, TrackName};
 
 pub(crate) const SCALE: Timescale = Timescale::new(90_000).unwrap();
@@ -32,7 +33,7 @@ enum Content {
 /// The publisher of `live/test` with one track, a fragment a picture.
 pub(crate) struct Source {
     publisher: Arc<Publisher>,
-    producer: Producer,
+    track: Writer,
     writer: ChunkWriter,
     content: Content,
     time: i64,
@@ -80,9 +81,9 @@ impl Source {
     fn on(publisher: Arc<Publisher>, name: &str, format: Format, config: CodecConfig, content: Content) -> Self {
         let offset = publisher.offset(Time::zero(SCALE));
         let init = InitSettings { track_id: 1, timescale: SCALE, format, config, language: None, bitrate: None };
-        let producer = publisher.create_track(TrackName::new(name).unwrap(), init.info().unwrap()).unwrap();
+        let track = publisher.write_track(TrackName::new(name).unwrap(), init.info().unwrap()).unwrap();
         let time = offset * i64::from(SCALE.get());
-        Self { publisher, producer, writer: ChunkWriter::new(1), content, time, frame: 0 }
+        Self { publisher, track, writer: ChunkWriter::new(1), content, time, frame: 0 }
     }
 
     pub(crate) fn broadcast(&self) -> Broadcast {
@@ -91,10 +92,31 @@ impl Source {
 
     /// Writes so many fragments.
     pub(crate) fn write(&mut self, fragments: usize) -> Vec<Fragment> {
-        (0..fragments).map(|_| self.write_one()).collect()
+        (0..fragments).map(|_| self.write_one().expect("no filter stands between")).collect()
     }
 
-    fn write_one(&mut self) -> Fragment {
+    /// Writes so many fragments to the filters.
+    pub(crate) fn send(&mut self, fragments: usize) {
+        (0..fragments).for_each(|_| assert!(self.write_one().is_none(), "a filter stands between"));
+    }
+
+    pub(crate) fn track(&self) -> Track {
+        self.track.track().clone()
+    }
+
+    /// Its publisher goes away, and returns at once.
+    pub(crate) fn come_back(self, bus: &Bus) -> Self {
+        let Self { publisher, track, writer, content, time, frame } = self;
+        let (name, broadcast) = (track.track().name().clone(), publisher.broadcast().name().clone());
+        let info = track.track().info().expect("it was written");
+        drop((track, publisher));
+        let publisher = Arc::new(bus.publish(&broadcast).unwrap());
+        let track = publisher.write_track(name, (*info).clone()).unwrap();
+        // The next group.
+        Self { publisher, track, writer, content, time, frame: frame.next_multiple_of(GROUP) }
+    }
+
+    fn write_one(&mut self) -> Option<Fragment> {
         let time = Time::new(self.time, SCALE);
         let keyframe = self.frame.is_multiple_of(GROUP);
         let data = match &mut self.content {
@@ -110,18 +132,18 @@ impl Source {
         let media = self.writer.chunk(time, [packet], None).unwrap();
         self.time += i64::from(FRAME);
         self.frame += 1;
-        self.producer.write(media).unwrap()
+        self.track.write(media).unwrap()
     }
 
     /// The publisher says that this is the end.
     pub(crate) fn finish(self) {
-        drop(self.producer);
+        drop(self.track);
         Arc::into_inner(self.publisher).expect("the only one left").finish();
     }
 
     /// This track ends, and the others go on.
     pub(crate) fn end(mut self) {
-        self.producer.end();
+        self.track.end();
     }
 }
 

@@ -87,6 +87,7 @@ impl Site {
             ladders,
             moq: moq.clone(),
             plugins: None,
+            filters: None,
             loaded: Arc::default(),
             access: Access::default(),
         };

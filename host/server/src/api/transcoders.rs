@@ -92,11 +92,11 @@ pub(super) struct LeftOut {
 /// How often it has failed, by what it was doing.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Faults {
-    start: u64,
-    fragment: u64,
-    stop: u64,
+    pub(super) start: u64,
+    pub(super) fragment: u64,
+    pub(super) stop: u64,
     /// In calls for something else than media: a time it has asked for, an answer, a message.
-    call: u64,
+    pub(super) call: u64,
 }
 
 /// What each transcoder has done, and its faults
@@ -157,6 +157,6 @@ impl Transcoder {
 }
 
 /// To the microsecond.
-fn milliseconds(time: Duration) -> f64 {
+pub(super) fn milliseconds(time: Duration) -> f64 {
     time.as_micros() as f64 / 1000.0
 }

@@ -13,8 +13,8 @@ use millrace_media::{Broadcast, Fragment};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::breaker::Faults;
 use super::feeds::{Feed, Feeds, Item, Offer};
+use crate::breaker::Faults;
 use crate::encoder::Encoders;
 use crate::factory::{
     Cause, Context, Decision, Factory, Fault, Gap, Policy, Reason, Scope, Slot, SourceTrack, Stop, Taken, TrackEnd,

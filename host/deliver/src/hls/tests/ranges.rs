@@ -5,10 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use millrace_cmaf::write::Event;
 use millrace_media::Time;
+use millrace_media::track::{Format, Info};
 
 use super::http::Site;
 use super::rules::{Parsed, attribute, parse};
-use super::source::{Arrival, Pictures, Source};
+use super::source::{Arrival, Pictures, Source, media, track};
 use crate::hls::ranges::splice::tests::{cancelled, insert, signal};
 use crate::hls::{DATE_RANGE_SCHEME, Settings};
 
@@ -182,4 +183,44 @@ async fn ranges_stay_through_the_publishers_return() {
     site.run(6.0).await;
     let ranges = site.ranges().await;
     assert_eq!((ranges.len(), &ranges), (1, &before));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_samples_of_an_event_message_track_are_ranges_and_the_track_is_not_listed() {
+    let mut site = site([]);
+    let scale = millrace_media::Timescale::MILLIS;
+    let info = Info {
+        codec: millrace_cmaf::EVENT_MESSAGES.into(),
+        timescale: scale,
+        format: Format::Data,
+        language: None,
+        bitrate: None,
+        init: Bytes::from_static(b"data header"),
+    };
+    site.run(4.0).await;
+    let mut data = site.source.publisher.as_ref().unwrap().create_track(track("data"), info).unwrap();
+    // An `emib` (ISO/IEC 23001-18, 6.1) of an event 4 s after its sample.
+    let section = insert(9, true, Some(5));
+    let mut body = b"emib\0\0\0\0\0\0\0\0".to_vec();
+    body.extend_from_slice(&4_000i64.to_be_bytes());
+    body.extend_from_slice(&[0xff; 4]);
+    body.extend_from_slice(&[0, 0, 0, 1]);
+    body.extend_from_slice(b"urn:scte:scte35:2013:bin\0\0");
+    body.extend_from_slice(&section);
+    let mut sample = (body.len() as u32 + 4).to_be_bytes().to_vec();
+    sample.extend_from_slice(&body);
+    let mut event = media(((ORIGIN + 4.0) * 1e3) as i64, 1_000, &[500], true, sample.len());
+    let mut payload = millrace_media::Payload::default();
+    assert!(payload.push(sample.into()));
+    event.payload = payload;
+    data.write(event).unwrap();
+    site.run(5.0).await;
+    let ranges = site.ranges().await;
+    assert_eq!(ranges.len(), 1, "{ranges:?}");
+    assert!(attribute(&ranges[0], "ID").unwrap().starts_with("scte35-9-"), "{ranges:?}");
+    let first = site.list("video", "").await.segments.remove(0);
+    let start = attribute(&ranges[0], "START-DATE").unwrap();
+    assert!((millis(&start) - millis(&first.date_time) - 8_000).abs() <= 1, "{start}, {first:?}");
+    let master = site.get("/hls/live/demo/master.m3u8").await;
+    assert!(!master.text().contains("data"), "{}", master.text());
 }

@@ -1,25 +1,26 @@
-//! The circuit breaker: a factory's transcoder that faults again and again is not tried for ever.
+//! The circuit breaker: what faults again and again is not tried for ever.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::factory::Breaker;
 
-/// Counts one transcoder's faults.
+/// Counts the faults of one transcoder, or of one filter.
 #[derive(Debug)]
-pub(super) struct Faults {
+pub struct Faults {
     breaker: Breaker,
     /// When, on the bus's monotonic clock.
     recent: VecDeque<Duration>,
 }
 
 impl Faults {
-    pub(super) fn new(breaker: Breaker) -> Self {
+    /// None so far.
+    pub fn new(breaker: Breaker) -> Self {
         Self { breaker, recent: VecDeque::new() }
     }
 
-    /// Counts a fault. True where the breaker opens.
-    pub(super) fn add(&mut self, now: Duration) -> bool {
+    /// Counts a fault at `now`, on a clock that does not go back. True where the breaker opens.
+    pub fn add(&mut self, now: Duration) -> bool {
         self.recent.push_back(now);
         while self.recent.front().is_some_and(|first| now.saturating_sub(*first) > self.breaker.window) {
             self.recent.pop_front();

@@ -24,7 +24,7 @@ pub use film::{Film, header_and_second};
 pub use http::{Answer, Client};
 pub use page::{Page, checked_playlists, publish_from_pages, read_objects, watch_cues, watch_with_stock_player};
 pub use playlist::{Playlist, Segment};
-pub use plugins::{gate, misbehaving, shipped};
+pub use plugins::{filtering, gate, misbehaving, shipped};
 pub use program::{run, run_for_errors};
 pub use publisher::Publisher;
 pub use reading::{Packet, expect_continuous, packets};

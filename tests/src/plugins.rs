@@ -20,6 +20,11 @@ pub fn misbehaving() -> PathBuf {
     guest("misbehave")
 }
 
+/// Builds the filter that does what its settings say.
+pub fn filtering() -> PathBuf {
+    guest("filter")
+}
+
 /// Builds the access plugin that decides as the key `do` of a client's query says.
 pub fn gate() -> PathBuf {
     guest("gate")

@@ -11,6 +11,7 @@ mod cpu;
 mod curl;
 mod fanout;
 mod film;
+mod filters;
 mod glass;
 mod hostile;
 mod ladder;
@@ -40,6 +41,7 @@ struct Measurement {
 
 const MEASUREMENTS: [Measurement; 12] = [
     Measurement { name: "plugin", about: "a plugin's pass on a fragment", run: |_| plugin::measure() },
+    Measurement { name: "filters", about: "filters in the path of a fragment", run: |_| filters::measure() },
     Measurement {
         name: "languages",
         about: "plugins by the language they are written in",

@@ -4,7 +4,10 @@ mod authorizers;
 mod changes;
 mod codecs;
 mod ends;
+mod filtered;
 mod forms;
+#[path = "../common/native.rs"]
+mod native;
 mod refusals;
 mod returns;
 mod stage;

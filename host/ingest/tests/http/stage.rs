@@ -18,6 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Child;
 use tokio::task::JoinSet;
 
+use crate::native::Native;
+
 /// Longer than anything takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -34,7 +36,16 @@ impl Stage {
     }
 
     pub(crate) async fn with(settings: Settings) -> Self {
-        let bus = Bus::new(bus::Settings::default(), Arc::new(Clock::system()));
+        Self::on(Bus::new(bus::Settings::default(), Arc::new(Clock::system())), settings).await
+    }
+
+    /// With a stage before the bus.
+    pub(crate) async fn filtered(native: Native) -> Self {
+        let bus = Bus::with_stage(bus::Settings::default(), Arc::new(Clock::system()), Arc::new(native));
+        Self::on(bus, Settings::default()).await
+    }
+
+    async fn on(bus: Bus, settings: Settings) -> Self {
         let ingest = Ingest::new(bus.clone(), settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -4,7 +4,10 @@ mod authorizers;
 mod bad_input;
 mod catalogs;
 mod containers;
+mod filtered;
 mod media;
+#[path = "../common/native.rs"]
+mod native;
 mod publish;
 mod refusals;
 mod returns;

@@ -18,6 +18,8 @@ use moq_transport::serve::{Subgroup, SubgroupsWriter, Tracks, TracksReader, Trac
 use moq_transport::session::Publisher;
 use tokio::task::JoinSet;
 
+use crate::native::Native;
+
 /// Longer than anything takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -40,7 +42,16 @@ impl Stage {
 
     /// A server where `access` is asked about each broadcast.
     pub(crate) fn guarded(settings: Settings, grant: Grant, access: Access) -> Self {
-        let bus = Bus::new(bus::Settings::default(), Arc::new(Clock::system()));
+        Self::on(Bus::new(bus::Settings::default(), Arc::new(Clock::system())), settings, grant, access)
+    }
+
+    /// With a stage before the bus.
+    pub(crate) fn filtered(native: Native) -> Self {
+        let bus = Bus::with_stage(bus::Settings::default(), Arc::new(Clock::system()), Arc::new(native));
+        Self::on(bus, Settings::default(), Grant::Below(String::new()), Access::default())
+    }
+
+    fn on(bus: Bus, settings: Settings, grant: Grant, access: Access) -> Self {
         let ingest = Ingest::new(bus.clone(), settings);
         let certificates = Certificates::development(vec!["127.0.0.1".into()], SystemTime::now()).unwrap();
         let endpoint = Endpoint::bind("127.0.0.1:0".parse().unwrap(), &certificates, Limits::default()).unwrap();

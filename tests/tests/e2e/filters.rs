@@ -62,6 +62,7 @@ fn alarm(server: &Server, name: &str) -> Option<Value> {
 }
 
 #[test]
+#[ignore = "the server has to run plugins of the hook filter"]
 fn messages_are_cues_and_metadata_of_hls_js() {
     let plugin = |name: &str, more: &str| format!("[[plugin]]\nname = \"{name}\"\nbundled = \"{name}\"\n{more}\n");
     let server = Server::serve(
@@ -118,6 +119,7 @@ fn messages_are_cues_and_metadata_of_hls_js() {
 }
 
 #[test]
+#[ignore = "the server has to run plugins of the hook filter"]
 fn a_cap_holds_and_the_player_plays_on() {
     let server = Server::serve(
         "[[ladder]]\nrenditions = [\"240p\"]\n[[plugin]]\nname = \"cap\"\nbundled = \"bitrate-cap\"\n\

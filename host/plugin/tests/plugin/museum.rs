@@ -4,16 +4,21 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use flate2::read::GzDecoder;
-use millrace_plugin::PluginSettings;
+use millrace_media::access::{Action, Client};
+use millrace_media::bus::Settings;
+use millrace_media::clock::Clock;
+use millrace_media::{Access, BroadcastName, Bus};
+use millrace_plugin::{Filters, PluginSettings};
 use millrace_transcode::Runner;
 use wasmtime::component::types::{ComponentFunc, ComponentItem, Type};
 use wasmtime::component::{Component, Linker, LinkerInstance, Resource, ResourceAny, ResourceType, Val};
 use wasmtime::{AsContextMut, Config, Engine, Store, StoreContextMut};
 
 use crate::host::{Observed, cached, stats, until};
-use crate::source::{Source, bus};
+use crate::source::{GROUP, Source, bus};
 
 fn museum() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/museum")
@@ -32,8 +37,63 @@ fn exhibits() -> BTreeMap<String, Vec<u8>> {
     packed.map(unpack).collect()
 }
 
-/// A large one takes its time to compile: the cache of the tests keeps it.
+/// Has a plugin do what it is for. A large one takes its time to compile: the cache of the tests keeps it.
 async fn works(name: &str, component: Vec<u8>) {
+    let (_, plugin) = name.split_once('/').expect("versions are folders");
+    match plugin.split('.').next().expect("it has a name") {
+        plugin if plugin.starts_with("gop-stats") => measures(name, component).await,
+        plugin if plugin.starts_with("keyframes") => filters(name, component).await,
+        plugin if plugin.starts_with("webhook-access") => decides(name, component).await,
+        plugin if plugin.starts_with("stalls") => is_called(name, component).await,
+        other => panic!("nothing is known of {other}"),
+    }
+}
+
+async fn filters(name: &str, component: Vec<u8>) {
+    let plugin = cached().load_bytes(PluginSettings::new("keyframes", name), component).await.unwrap();
+    let filters = Filters::new(&[plugin], 1).unwrap().expect("it is a filter");
+    let clock = Arc::new(Clock::manual(Duration::from_secs(1_800_000_000)));
+    let bus = Bus::with_stage(Settings::default(), clock, Arc::new(filters.clone()));
+    let mut source = Source::of_size(&bus, 1_000);
+    source.send(3 * GROUP);
+    let decided = || filters.stats().iter().map(|(_, stats)| stats.passed + stats.discarded + stats.missed).sum::<u64>();
+    until(&format!("{name} has decided"), || decided() == 3 * GROUP as u64).await;
+    let held = source.track().held();
+    assert!(held.len() == 3 && held.iter().all(|fragment| fragment.marks.keyframe), "{name}: {held:?}");
+}
+
+/// Nothing is granted to it, so that it cannot ask, and denies.
+async fn decides(name: &str, component: Vec<u8>) {
+    let settings = PluginSettings {
+        settings: serde_json::json!({ "url": "https://auth.example/decide" }),
+        ..PluginSettings::new("webhook", name)
+    };
+    let plugins = cached();
+    let plugin = plugins.load_bytes(settings, component).await.unwrap();
+    let access = Access::new(vec![plugin.access().expect("it has the hook")]);
+    let client = Arc::new(Client::new("hls", [192, 0, 2, 1].into(), "token=x", std::iter::empty()).unwrap());
+    let denied = access.admit(&client, Action::Play, &BroadcastName::new("live/a").unwrap()).await.unwrap_err();
+    assert!(denied.reason.contains("cannot be asked"), "{name}: {denied}");
+}
+
+/// It asks for calls at a time, and answers messages.
+async fn is_called(name: &str, component: Vec<u8>) {
+    let mut settings = PluginSettings::new("stalls", name);
+    settings.settings = serde_json::json!({ "stall_ms": 100 });
+    settings.grants.timers = true;
+    let plugins = cached();
+    let plugin = plugins.load_bytes(settings, component).await.unwrap();
+    let observed = Observed::new(plugin.transcoder().expect("it has the hook"));
+    let bus = bus();
+    let runner = Runner::start(&bus, vec![observed.clone()], vec![]);
+    let mut source = Source::of_size(&bus, 1_000);
+    source.write(10);
+    until(&format!("{name} notices that nothing comes"), || !plugins.alarms().is_empty()).await;
+    assert_eq!(observed.faults(), vec![], "{name}");
+    runner.shutdown().await;
+}
+
+async fn measures(name: &str, component: Vec<u8>) {
     let plugins = cached();
     let settings = PluginSettings {
         settings: serde_json::json!({ "max_gop_seconds": 0.1 }),

@@ -55,9 +55,10 @@ async fn filters(name: &str, component: Vec<u8>) {
     let clock = Arc::new(Clock::manual(Duration::from_secs(1_800_000_000)));
     let bus = Bus::with_stage(Settings::default(), clock, Arc::new(filters.clone()));
     let mut source = Source::of_size(&bus, 1_000);
-    source.send(3 * GROUP);
-    let decided = || filters.stats().iter().map(|(_, stats)| stats.passed + stats.discarded + stats.missed).sum::<u64>();
-    until(&format!("{name} has decided"), || decided() == 3 * GROUP as u64).await;
+    source.send(3 * GROUP as usize);
+    let decided =
+        || filters.stats().iter().map(|(_, stats)| stats.passed + stats.discarded + stats.missed).sum::<u64>();
+    until(&format!("{name} has decided"), || decided() == 3 * u64::from(GROUP)).await;
     let held = source.track().held();
     assert!(held.len() == 3 && held.iter().all(|fragment| fragment.marks.keyframe), "{name}: {held:?}");
 }

@@ -43,12 +43,12 @@ try {
   site.close();
 }
 
-/** Runs in the page: plays, and notes date ranges as they are first listed and the first white frame. */
+/** Runs in the page: plays, and notes date ranges as they are first listed, the last frame before the white ones and the first of those. */
 function watch(url) {
   const Hls = window.player.default;
   const video = window.document.querySelector('video');
   const hls = new Hls({ lowLatencyMode: true });
-  window.seen = { ranges: {}, white: null, fatal: [] };
+  window.seen = { ranges: {}, black: null, white: null, fatal: [] };
   hls.on(Hls.Events.ERROR, (_, { fatal, details }) => {
     if (fatal) window.seen.fatal.push(details);
   });
@@ -62,8 +62,12 @@ function watch(url) {
   const look = (_, { mediaTime }) => {
     context.drawImage(video, 0, 0, video.videoWidth / 8, video.videoHeight / 8, 0, 0, 8, 8);
     const data = context.getImageData(0, 0, 8, 8).data;
-    if (Math.min(...data) > 200) window.seen.white ??= mediaTime;
-    else video.requestVideoFrameCallback(look);
+    if (Math.min(...data) > 200) {
+      window.seen.white ??= mediaTime;
+      return;
+    }
+    window.seen.black = mediaTime;
+    video.requestVideoFrameCallback(look);
   };
   video.requestVideoFrameCallback(look);
   hls.loadSource(url);

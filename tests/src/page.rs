@@ -161,7 +161,7 @@ pub fn watch_with_stock_player(server: &str, broadcast: &str, seconds: u32) -> V
 }
 
 /// What hls.js knows of a broadcast's events until the frame shows white in its upper left corner: the date ranges, when each was first
-/// listed, the cues of its metadata tracks, and the time of the first white frame. Times are those of the video element, in seconds.
+/// listed, the cues of its metadata tracks, and the times of the first white frame that was seen and of the one seen before it. Times are those of the video element, in seconds.
 pub fn watch_cues(server: &str, broadcast: &str) -> Value {
     let script = script("cues.mjs");
     let arguments = [script.as_os_str(), server.as_ref(), broadcast.as_ref()];

@@ -1,5 +1,7 @@
 //! The hook `access`: who wants to publish or play, and what the plugin answers.
 
+#![allow(unreachable_pub, reason = "the generated bindings export the types of handles again")]
+
 mod authorizer;
 
 use std::sync::Arc;

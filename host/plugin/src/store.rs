@@ -201,7 +201,11 @@ impl Store {
         state.dirty = true;
         if !std::mem::replace(&mut state.queued, true) {
             drop(state);
-            self.writer.queue(&self.inner).map_err(|error| Refused::Disk(error.to_string()))?;
+            if let Err(error) = self.writer.queue(&self.inner) {
+                // The next change tries it again.
+                self.inner.state().queued = false;
+                return Err(Refused::Disk(error.to_string()));
+            }
         }
         Ok(())
     }

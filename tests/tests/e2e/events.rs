@@ -69,10 +69,17 @@ fn a_splice_is_a_cue_of_hls_js_before_its_time() {
     let bytes: Vec<u8> = serde_json::from_value(cue["data"]["bytes"].clone()).expect("bytes");
     assert_eq!(bytes, OUT);
 
-    let (start, white) = (cue["start"].as_f64().expect("a time"), seen["white"].as_f64().expect("a time"));
+    let time = |value: &Value| value.as_f64().unwrap_or_else(|| panic!("no time: {seen:#}"));
+    let (start, black, white) = (time(&cue["start"]), time(&seen["black"]), time(&seen["white"]));
     let early = start - range["at"].as_f64().expect("a time");
     println!("the cue is {:.1} ms from the frame; hls.js knew of it {early:.2} s before", (start - white) * 1e3);
-    assert!((start - white).abs() < 1.0 / 30.0, "the cue is at {start} s, the frame at {white} s: {seen:#}");
+    // A busy machine does not show every frame: the first white one lies between the two that were seen.
+    assert!(white - black < 0.2, "frames at {black} s and {white} s, and none between");
+    let frame = 1.0 / 30.0;
+    assert!(
+        start > black && start < white + frame,
+        "the cue is at {start} s, the frame at {black} to {white} s: {seen:#}"
+    );
     assert!(early > 2.0, "it was announced {early} s before: {seen:#}");
 
     // The same in every playlist, and by the rules.

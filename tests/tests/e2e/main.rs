@@ -8,6 +8,7 @@ mod bundled;
 mod calls;
 mod connections;
 mod events;
+mod filters;
 mod forms;
 mod guard;
 mod hostile;

@@ -63,10 +63,9 @@ type Connections = Client<Connect, Full<Bytes>>;
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 impl PluginHttp {
-    /// # Panics
-    /// Never: the threads of `http` are there as long as it is.
+    /// Requests to what `grants` grants, on the threads of `http`, each of which may take so much `time`.
     pub(crate) fn new(http: Arc<Http>, grants: Arc<Grants>, denials: Arc<Denials>, time: Duration) -> Self {
-        let runtime = http.runtime.as_ref().expect("taken by the drop alone").handle().clone();
+        let runtime = http.runtime.as_ref().expect("they are there as long as it is").handle().clone();
         let kept = Kept { connections: connections(&http, &grants), origins: HashSet::new() };
         let room = Arc::new(Semaphore::new(MAX_OF_PLUGIN));
         Self { http, runtime, grants, denials, time, room, kept: Mutex::new(kept) }

@@ -42,12 +42,12 @@ impl Writer {
     /// Where there is no thread to be had.
     pub(super) fn queue(self: &Arc<Self>, store: &Arc<Inner>) -> io::Result<()> {
         let mut state = self.state();
-        state.queue.push_back(store.clone());
         if !state.running {
             let writer = self.clone();
             std::thread::Builder::new().name("plugin-store".into()).spawn(move || writer.run())?;
             state.running = true;
         }
+        state.queue.push_back(store.clone());
         drop(state);
         self.changed.notify_all();
         Ok(())

@@ -161,7 +161,11 @@ impl messages::Guest for Reach {
             "timer" => timers::wake_after(number()? as u32).map_or_else(in_words, |ticket| ticket.to_string()),
             "timers" => {
                 let set = (0..number()?).map_while(|_| timers::wake_after(3_600_000).ok());
-                format!("{} and {}", set.count(), timers::wake_after(3_600_000).map_or_else(in_words, |_| "more".into()))
+                format!(
+                    "{} and {}",
+                    set.count(),
+                    timers::wake_after(3_600_000).map_or_else(in_words, |_| "more".into())
+                )
             }
             "cancel" => {
                 timers::cancel(number()?);

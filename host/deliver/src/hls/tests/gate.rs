@@ -209,7 +209,7 @@ async fn a_viewer_that_is_no_longer_allowed_ends_in_the_middle_of_waiting() {
         (site.enter("/hls/live/demo/master.m3u8?key=a").await, site.enter("/hls/live/demo/master.m3u8?key=b").await);
     let next = |base: &str, segment: u64| {
         let (router, path) =
-            (site.router.clone(), format!("{base}/video/playlist.m3u8?_HLS_msn={segment}&_HLS_part=3"));
+            (site.router.clone(), format!("{base}/video/playlist.m3u8?_HLS_msn={segment}&_HLS_part=7"));
         tokio::spawn(async move { send(router, "GET", &path, &[]).await })
     };
     *site.keys.ended.lock().unwrap() = Some("a");

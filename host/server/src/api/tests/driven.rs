@@ -79,7 +79,8 @@ async fn ingest_answers_as_described() {
         );
         let answer = site.send_body(method, "/ingest/live/me/silent.mp4", &STREAM, silent).await;
         driven.note(&document, method, "/ingest/{path}", &answer);
-        driven.expect(&document, &format!("{method} /ingest/{{path}}"), &[]);
+        // What a plugin is told of a client has a limit: that is tested where ingest is.
+        driven.expect(&document, &format!("{method} /ingest/{{path}}"), &["431"]);
         for media_type in millrace_ingest::http::MEDIA_TYPES {
             let content = &document["paths"]["/ingest/{path}"][method.to_lowercase()]["requestBody"]["content"];
             assert!(content[media_type].is_object(), "{media_type}");
@@ -152,11 +153,11 @@ async fn everything_that_is_played_is_answered_as_described() {
         let answer = site.send("GET", &path, headers, "").await;
         driven.note(&document, "GET", &described, &answer);
     }
-    // A track is removed while its broadcast goes on, or nothing comes for long: that is tested where HLS is.
-    driven.expect(&document, &format!("GET {master}"), &["503"]);
-    driven.expect(&document, &format!("GET {playlist}"), &["410", "503"]);
+    // A track is removed while its broadcast goes on, nothing comes for long, or a plugin decides who may play: that is tested where HLS is.
+    driven.expect(&document, &format!("GET {master}"), &["403", "431", "503"]);
+    driven.expect(&document, &format!("GET {playlist}"), &["307", "403", "410", "431", "503"]);
     for name in ["init-{number}.mp4", "{segment}.m4s", "{segment}.{part}.m4s"] {
-        driven.expect(&document, &format!("GET {}", file(name)), &["503"]);
+        driven.expect(&document, &format!("GET {}", file(name)), &["403", "503"]);
     }
     tokio::task::spawn_blocking(move || demo.stop()).await.unwrap();
 }

@@ -163,7 +163,7 @@ fn media_over_quic_is_decided_with_both_stacks() {
 
     // The other stack.
     let url = at("allow&n=net");
-    let select = ["--catalog-format", "hang", "fmp4", "--max-age", "10s"];
+    let select = ["--catalog-format", "hang", "fmp4", "--max-age", "10s", "--fragment-duration", "30ms"];
     let from = ["--connect", &url, "--connect-tls-insecure", "--broadcast", "live/me", "export"];
     Capture::start("moq", [&from[..], &select].concat()).fragments(60);
 

@@ -33,12 +33,15 @@ struct State {
     flights: HashMap<Key, watch::Receiver<Option<Landed>>>,
 }
 
+/// What a client has shown in the fields that were read.
+type Values = Arc<[(Field, Option<String>)]>;
+
 /// An answer, and what it depends on.
 #[derive(Clone, Debug)]
 struct Landed {
     decision: Decision,
     /// The values that were read.
-    read: Option<Arc<[(Field, Option<String>)]>>,
+    read: Option<Values>,
 }
 
 #[derive(Default)]

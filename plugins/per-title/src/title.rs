@@ -120,7 +120,10 @@ impl Title {
             .collect();
         let chosen = words.join(", ");
         let (source, of) = ((bitrate / 1000.0) as u64, ladder.len());
-        log::write(Level::Info, &format!("the source takes {source} kb/s: {} rungs of {of}: {chosen}", rungs.len()));
+        log::write(
+            Level::Info,
+            &format!("the source takes {source} kb/s, and gets {} of {of} rungs: {chosen}", rungs.len()),
+        );
         Ok(rungs)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jsonwebtoken::{EncodingKey, Header, encode};
-use millrace_tests::{Client, Film, Form, Publisher, Server, expect_continuous, packets, until};
+use millrace_tests::{Client, Film, Form, Playlist, Publisher, Server, expect_continuous, packets, until};
 use serde_json::{Value, json};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -160,7 +160,9 @@ fn rungs_follow_the_content() {
     until("the easy film gets its lowest rung", || (rungs("live/easy") == ["240p"]).then_some(()));
     assert_eq!(target("live/easy", "240p"), 160_000.0, "the floor");
     assert!(target("live/hard", "240p") > 160_000.0);
-    for (number, packets) in packets(&server.url("/hls/live/easy/master.m3u8"), 6) {
+    let (client, rung) = (Client::default(), server.url("/hls/live/easy/240p/playlist.m3u8"));
+    until("three segments of the rung", || (Playlist::fetch(&client, &rung).segments.len() >= 3).then_some(()));
+    for (number, packets) in packets(&server.url("/hls/live/easy/240p/master.m3u8"), 6) {
         expect_continuous(&format!("stream {number} of the easy film"), &packets, 5.0);
     }
     assert_eq!(server.metric("millrace_transcoder_faults_total", &["\"per-title\""]), 0.0);

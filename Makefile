@@ -143,7 +143,7 @@ plugins: setup-demo ## Builds the plugins into plugins/dist/
 # What a plugin works out without its host, on this machine.
 plugins-test: setup-demo
 	@set -e; for plugin in $(PLUGINS); do \
-		echo "cargo test plugins/$$plugin"; $(GUEST_CARGO) test --quiet --manifest-path plugins/$$plugin/Cargo.toml; \
+		echo "cargo test plugins/$$plugin"; $(GUEST_CARGO) test --quiet --lib --manifest-path plugins/$$plugin/Cargo.toml; \
 	done
 
 plugins-examples: plugins-examples-rust plugins-examples-c ## Builds the example plugins in Rust and C into plugins/dist/examples/

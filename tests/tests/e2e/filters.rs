@@ -110,8 +110,10 @@ fn messages_are_cues_and_metadata_of_hls_js() {
     assert!(server.metric("millrace_plugin_metric_scte35_events_total", &[]) > 2.0, "once and with each group");
 
     assert_eq!(find("TIT2")["data"], "A title", "{seen:#}");
-    let times: Vec<u64> =
+    let mut times: Vec<u64> =
         cues.iter().filter(|cue| cue["key"] == "TXXX").filter_map(|cue| cue["data"].as_str()?.parse().ok()).collect();
+    // hls.js hands on the events of the segment that it joins in with each part of it.
+    times.dedup();
     assert!(times.len() > 3, "a time with each group: {seen:#}");
     assert!(times.windows(2).all(|pair| (500..1_500).contains(&(pair[1] - pair[0]))), "{times:?}");
     server.stop();

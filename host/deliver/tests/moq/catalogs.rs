@@ -196,7 +196,7 @@ async fn events_are_a_timeline_of_their_own_on_both_stacks() {
         "scheme": "urn:example", "value": "v", "id": 7, "duration": 1_500, "message": STANDARD.encode("what happens"),
     });
     let first = serde_json::json!({ "m": 12_345, "data": data });
-    assert_eq!(records(&objects[0]), [first.clone()]);
+    assert_eq!(records(&objects[0]), std::slice::from_ref(&first));
     // The catalog lists it from now on, with what it needs.
     let text = catalogs.read(1).await.1.remove(0);
     let catalog: serde_json::Value = serde_json::from_slice(&text.0).unwrap();

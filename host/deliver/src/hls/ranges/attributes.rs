@@ -64,9 +64,7 @@ fn update(range: &mut Range, attributes: &[(&str, &str)], duration: Option<Durat
         range.set_length(length);
     }
     if let Some(duration) = duration.filter(|_| may_end) {
-        if range.add("DURATION", Seconds(duration).to_string()) {
-            changed = true;
-        }
+        changed |= range.add("DURATION", Seconds(duration).to_string());
     }
     let known = range.get("DURATION").and_then(|value| value.parse().ok());
     if let Some(length) = known.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {

@@ -265,7 +265,7 @@ fn of_segmentation(found: &SegmentationDescriptor<'_>, immediate: bool) -> Splic
     let (role, begins) = match kind {
         0x22 | 0x44 | 0x46 => (Role::Out, kind),
         0x23 | 0x45 | 0x47 => (Role::In, kind - 1),
-        0x30..=0x3f if kind % 2 == 0 => (Role::Out, kind),
+        0x30..=0x3f if kind.is_multiple_of(2) => (Role::Out, kind),
         0x30..=0x3f => (Role::In, kind - 1),
         _ => (Role::Command, kind),
     };

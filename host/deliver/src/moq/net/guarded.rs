@@ -68,8 +68,8 @@ async fn fill(shared: Arc<Shared>, origin: origin::Producer, guard: Guard, root:
                     if let Some(task) = known.remove(&name).and_then(|known| known.task) {
                         task.abort();
                     }
-                } else if !known.contains_key(&name) {
-                    known.insert(name, Known { task: None, again: Instant::now() });
+                } else {
+                    known.entry(name).or_insert_with(|| Known { task: None, again: Instant::now() });
                 }
             }
             Some(ended) = tasks.join_next() => match ended {

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 const NAME: &str = "live/me";
 /// When the film's upper left turns white, in seconds.
-const WHITE: u32 = 22;
-const SECONDS: u32 = 60;
+const WHITE: u32 = 16;
+const SECONDS: u32 = 40;
 
 /// A film whose upper left is black, and white from a moment on.
 fn film() -> Reel {

@@ -14,7 +14,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ pub(super) const MOST_SESSIONS: usize = 20_000;
 const ROOM: usize = MOST_SESSIONS / 16;
 /// A session that was not used for so long makes room for others, though it may be allowed for much longer.
 const IDLE: Duration = Duration::from_secs(60);
+/// One that was never used does so much sooner: players use theirs at once, and who only asks for sessions is to keep nobody out.
+const UNUSED: Duration = Duration::from_secs(5);
 /// What a token begins with in a path. No more is needed to tell it from an element of a name: only where all fits it is one.
 const MARK: char = '~';
 
@@ -77,8 +79,10 @@ pub(super) struct Session {
     asked: BroadcastName,
     allowed: BroadcastName,
     state: watch::Sender<State>,
-    /// When it was used last, in milliseconds since the sessions began.
+    /// When it was used last, in milliseconds since the sessions began. At first when it began itself.
     used: AtomicU64,
+    /// A request has come in it.
+    entered: AtomicBool,
     /// Requests in progress.
     requests: AtomicUsize,
     /// While it rests.
@@ -175,6 +179,7 @@ impl Sessions {
             allowed: admission.allowed().clone(),
             state: watch::Sender::new(State::Allowed),
             used: AtomicU64::new(self.now()),
+            entered: AtomicBool::new(false),
             requests: AtomicUsize::new(0),
             admission: Mutex::default(),
             task: OnceLock::new(),
@@ -199,7 +204,8 @@ impl Sessions {
         let now = self.now();
         let unused = |session: &Session| {
             let used = session.used.load(Ordering::Relaxed);
-            let is_idle = Duration::from_millis(now.saturating_sub(used)) >= IDLE;
+            let patience = if session.entered.load(Ordering::Relaxed) { IDLE } else { UNUSED };
+            let is_idle = Duration::from_millis(now.saturating_sub(used)) >= patience;
             let is_free = session.requests.load(Ordering::Relaxed) == 0
                 && (is_idle || matches!(*session.state.borrow(), State::Resting | State::Denied(_)));
             is_free.then_some(used)
@@ -221,6 +227,7 @@ impl Sessions {
         let session = lock(&self.known).get(&token).cloned().filter(|session| session.asked.as_str() == broadcast);
         let session = session.ok_or(NoEntry::Unknown)?;
         session.used.store(self.now(), Ordering::Relaxed);
+        session.entered.store(true, Ordering::Relaxed);
         session.requests.fetch_add(1, Ordering::Relaxed);
         let viewer = Viewer(session);
         let session = &viewer.0;
@@ -333,6 +340,23 @@ mod tests {
             assert!(Token::split(other).is_none(), "{other}");
         }
         assert_ne!(Token::random().unwrap().0, token.0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sessions_that_were_never_used_keep_nobody_out() {
+        let access = Access::new(vec![Arc::new(Everybody)]);
+        let sessions = Sessions::of(access.clone(), 4);
+        let used = sessions.begin(admitted(&access).await).unwrap();
+        drop(sessions.enter("live/a", used).await.unwrap());
+        for _ in 0..3 {
+            sessions.begin(admitted(&access).await).unwrap();
+        }
+        assert!(matches!(sessions.begin(admitted(&access).await), Err(NoSession::Full)));
+        tokio::time::advance(UNUSED).await;
+        for _ in 0..3 {
+            sessions.begin(admitted(&access).await).unwrap();
+        }
+        assert!(sessions.enter("live/a", used).await.is_ok(), "it is a viewer's");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,4 +1,5 @@
-// Builds build/gop-stats.wasm and build/addresses.wasm. With `--bare` a component imports nothing of WASI, and has no `console` to write with.
+// Builds build/gop-stats.wasm and build/addresses.wasm. With `--bare` it builds gop-stats alone, as a component that imports nothing of WASI
+// and has no `console` to write with.
 
 import { mkdir, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
@@ -13,7 +14,7 @@ const plugins = [
 ];
 
 await mkdir(here('build'), { recursive: true });
-for (const { name, source, world } of plugins) {
+for (const { name, source, world } of bare ? plugins.slice(0, 1) : plugins) {
   const { component } = await componentize({
     sourcePath: here(source),
     // Where the contract is. A plugin with a repository of its own has a copy of Millrace's wit/.

@@ -170,8 +170,8 @@ plugins-examples-c: setup-examples ## Builds the example plugins in C
 	@mkdir -p $(EXAMPLES_DIST)
 	CARGO_TARGET_DIR=$(GUESTS) $(MAKE) -C $(EXAMPLES)/c
 	install -C -m 644 $(EXAMPLES)/c/build/gop-stats.wasm $(EXAMPLES_DIST)/gop-stats-c.wasm
-	CARGO_TARGET_DIR=$(GUESTS) $(MAKE) -C $(EXAMPLES)/c-keyframes
-	install -C -m 644 $(EXAMPLES)/c-keyframes/build/keyframes.wasm $(EXAMPLES_DIST)/keyframes-c.wasm
+	CARGO_TARGET_DIR=$(GUESTS) $(MAKE) -C $(EXAMPLES)/c-strip
+	install -C -m 644 $(EXAMPLES)/c-strip/build/strip.wasm $(EXAMPLES_DIST)/strip-c.wasm
 
 plugins-examples-javascript: setup-examples-all $(EXAMPLES_DIST)/gop-stats-javascript.wasm ## Builds the example plugin in JavaScript (installs its node_modules, 390 MB)
 
@@ -213,4 +213,4 @@ web/dist/index.html: $(WEB_SOURCES) web/node_modules/.package-lock.json
 clean: ## Removes all that was built here, and the npm packages
 	$(CARGO) clean
 	rm -rf plugins/dist web/dist web/node_modules tests/node_modules
-	rm -rf $(addprefix $(EXAMPLES)/,c/build c-keyframes/build javascript/build javascript/node_modules python/venv)
+	rm -rf $(addprefix $(EXAMPLES)/,c/build c-strip/build javascript/build javascript/node_modules python/venv)

@@ -125,38 +125,43 @@ fn measure_a_stream(languages: &[&str]) {
     server.stopped(None);
 }
 
-/// The filter in `plugins/examples/c-keyframes`: every protocol has what it passes on, and the audio as it was.
+/// The filter in `plugins/examples/c-strip`: what the filter before it has put into the stream, no viewer gets.
 #[test]
-fn the_example_filter_passes_keyframes_alone() {
-    let component = shipped("examples/keyframes-c");
-    let server = Server::serve(&format!(
-        "ladder = []\n[[plugin]]\nname = \"keyframes\"\npath = {:?}\n",
-        component.display().to_string()
-    ));
+fn the_example_filter_takes_events_out() {
+    let component = shipped("examples/strip-c").display().to_string();
+    let config = |strips: bool| {
+        let clock = "ladder = []\n[[plugin]]\nname = \"clock\"\nbundled = \"clock\"\nsettings = { form = \"id3\" }\n\
+                     grants = { clock = true }\n";
+        let strip = format!("[[plugin]]\nname = \"strip\"\npath = {component:?}\n");
+        if strips { format!("{clock}{strip}") } else { clock.to_owned() }
+    };
     let film = Film::new();
-    let publisher = Publisher::start(&server, Form::Endless, &film, "live/me", "");
-    let client = Client::default();
-    until("three segments", || {
-        let url = server.url("/hls/live/me/video/playlist.m3u8");
-        (client.get(&url).status == 200 && Playlist::fetch(&client, &url).segments.len() >= 3).then_some(())
-    });
-    // Groups of two seconds, of one frame each.
-    let streams = packets(&server.url("/hls/live/me/master.m3u8"), 6);
-    let (video, audio) = (&streams[&0], &streams[&1]);
-    let (video, audio) = if video.len() < audio.len() { (video, audio) } else { (audio, video) };
-    assert!((2..=5).contains(&video.len()), "{video:?}");
-    assert!(video.windows(2).all(|pair| (1.8..2.2).contains(&(pair[1].shown - pair[0].shown))), "{video:?}");
-    expect_continuous("the audio", audio, 4.0);
-    let filters = server.json("/api/v1/filters");
-    let [filter] = &filters["filters"].as_array().expect("a list")[..] else { panic!("{filters:#}") };
-    assert_eq!(
-        (&filter["plugin"], &filter["track"], &filter["state"]),
-        (&"keyframes".into(), &"video".into(), &"running".into())
-    );
-    assert!(filter["discarded"].as_u64() > Some(0), "{filter:#}");
-    assert_eq!(filter["by_policy"], 0, "{filter:#}");
-    publisher.finish();
-    server.stop();
+    for strips in [false, true] {
+        let server = Server::serve(&config(strips));
+        let publisher = Publisher::start(&server, Form::Endless, &film, "live/me", "");
+        let (client, folder) = (Client::default(), server.url("/hls/live/me/video"));
+        let playlist = format!("{folder}/playlist.m3u8");
+        server.track("live/me", |track| track["kind"] == "video" && !track["width"].is_null());
+        until("two segments", || (Playlist::fetch(&client, &playlist).segments.len() >= 2).then_some(()));
+        let text = client.text(&playlist);
+        let segments: Vec<_> = text.lines().filter(|line| line.ends_with(".m4s") && !line.starts_with('#')).collect();
+        for segment in segments.iter().take(2) {
+            let bytes = client.get(&format!("{folder}/{segment}")).body;
+            let carries = bytes.windows(4).any(|name| name == b"emsg");
+            assert_eq!(carries, !strips, "{segment}");
+        }
+        let filters = server.json("/api/v1/filters");
+        let filters = filters["filters"].as_array().expect("a list").clone();
+        assert!(
+            filters.iter().any(|one| one["plugin"] == "clock" && one["replaced"].as_u64() > Some(1)),
+            "{filters:#?}"
+        );
+        let strip: Vec<_> = filters.iter().filter(|one| one["plugin"] == "strip" && one["track"] == "video").collect();
+        assert_eq!(strip.len(), usize::from(strips), "{filters:#?}");
+        assert!(strip.iter().all(|one| one["replaced"].as_u64() > Some(1) && one["by_policy"] == 0), "{filters:#?}");
+        publisher.finish();
+        server.stop();
+    }
 }
 
 /// The access plugin in `plugins/examples/javascript/addresses`.

@@ -1,13 +1,16 @@
-// A filter: passes the keyframes of the video on and discards the other frames, for a preview that takes few bits.
+// A filter: takes the ID3 events out of a stream before anybody sees them, those of a contribution feed for example.
 //
 // What every function here has to see to:
 // - A borrowed handle (`borrow` in its type) is dropped with `…_drop_borrow` before the function returns, on every way out.
 // - A string that is the argument of an export is freed with `filter_plugin_string_free`.
 // - An own handle is dropped with `…_drop_own` once it is of no more use.
 
-#include <stdlib.h>
+#include <string.h>
 
 #include "filter_plugin.h"
+
+// The scheme of the events that go (AOMedia, Carriage of ID3 Timed Metadata in CMAF).
+static const char SCHEME[] = "https://aomedia.org/emsg/ID3";
 
 // A constant as an argument of an import. The import copies it.
 static filter_plugin_string_t text(const char *constant) {
@@ -20,9 +23,10 @@ bool exports_millrace_plugin_about_describe(filter_plugin_string_t *settings,
                                             exports_millrace_plugin_about_borrow_description_t about,
                                             exports_millrace_plugin_about_error_t *error) {
   filter_plugin_string_t hook = text("filter"), scope = text("track");
-  filter_plugin_string_t summary = text("Passes the keyframes of the video alone");
+  filter_plugin_string_t summary = text("Takes ID3 events out of a stream");
   bool done =
       millrace_plugin_media_method_description_want(about, &hook, MILLRACE_PLUGIN_TYPES_TRACK_KIND_VIDEO, error) &&
+      millrace_plugin_media_method_description_want(about, &hook, MILLRACE_PLUGIN_TYPES_TRACK_KIND_AUDIO, error) &&
       millrace_plugin_media_method_description_set_scope(about, &hook, &scope, error) &&
       millrace_plugin_media_method_description_set_summary(about, &summary, error);
   millrace_plugin_media_description_drop_borrow(about);
@@ -49,28 +53,23 @@ bool exports_millrace_plugin_filter_on_track(exports_millrace_plugin_filter_own_
 bool exports_millrace_plugin_filter_on_fragment(exports_millrace_plugin_filter_borrow_fragment_t fragment,
                                                 exports_millrace_plugin_filter_borrow_verdict_t verdict,
                                                 exports_millrace_plugin_filter_error_t *error) {
-  millrace_plugin_media_info_t info;
-  millrace_plugin_media_method_fragment_info(fragment, &info);
+  millrace_plugin_media_list_event_t events;
+  millrace_plugin_media_method_fragment_events(fragment, &events);
+  bool found = false;
+  for (size_t i = 0; i < events.len; i++) {
+    filter_plugin_string_t *scheme = &events.ptr[i].scheme_id_uri;
+    found |= scheme->len == strlen(SCHEME) && memcmp(scheme->ptr, SCHEME, scheme->len) == 0;
+  }
+  millrace_plugin_media_list_event_free(&events);
 
+  // Where nothing is said to the verdict, the fragment passes as it is.
   bool done = true;
-  if (!(info.marks & MILLRACE_PLUGIN_MEDIA_MARKS_KEYFRAME)) {
-    // The host discards the rest of the group by itself where others depend on this fragment.
-    millrace_plugin_media_method_verdict_discard(verdict);
-  } else {
-    // The fragment may hold more than its keyframe: the samples after it go. Their time is added to the keyframe's.
-    filter_plugin_list_u32_t rest;
-    millrace_plugin_media_list_sample_t samples;
-    millrace_plugin_media_method_fragment_samples(fragment, &samples);
-    if (samples.len > 1) {
-      rest.len = samples.len - 1;
-      rest.ptr = malloc(rest.len * sizeof *rest.ptr);
-      for (size_t i = 0; i < rest.len; i++) rest.ptr[i] = (uint32_t)(i + 1);
-      millrace_plugin_media_own_fragment_t first;
-      done = millrace_plugin_media_method_fragment_without_samples(fragment, &rest, &first, error) &&
-             millrace_plugin_media_method_verdict_replace(verdict, first, error);
-      free(rest.ptr);
-    }
-    millrace_plugin_media_list_sample_free(&samples);
+  if (found) {
+    filter_plugin_string_t scheme = text(SCHEME);
+    millrace_plugin_media_own_fragment_t without;
+    // The copy shares its media with the original. It becomes the host's with `replace`.
+    done = millrace_plugin_media_method_fragment_without_events(fragment, &scheme, &without, error) &&
+           millrace_plugin_media_method_verdict_replace(verdict, without, error);
   }
   millrace_plugin_media_fragment_drop_borrow(fragment);
   millrace_plugin_media_verdict_drop_borrow(verdict);

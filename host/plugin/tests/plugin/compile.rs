@@ -120,8 +120,8 @@ async fn what_exceeds_a_limit_is_refused_with_it() {
     assert_eq!(error, "was not compiled within 0 s: the machine may be too busy");
     let error = refusal(limited(CompileLimits { artifact: 10 << 10, ..CompileLimits::default() }), plugin()).await;
     assert_eq!(error, "takes more than 10 KiB when compiled");
-    let error = refusal(limited(CompileLimits { memory: 8 << 20, ..CompileLimits::default() }), plugin()).await;
-    assert_eq!(error, "takes more than 8 MiB of memory to compile");
+    let error = refusal(limited(CompileLimits { memory: 2 << 20, ..CompileLimits::default() }), plugin()).await;
+    assert_eq!(error, "takes more than 2 MiB of memory to compile");
 }
 
 #[tokio::test]

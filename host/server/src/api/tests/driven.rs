@@ -99,7 +99,7 @@ async fn ingest_answers_as_described() {
     let answer = site.delete("/ingest/live/me").await;
     assert!(!answer.header("retry-after").is_empty(), "{answer:?}");
     driven.note(&document, "DELETE", "/ingest/{path}", &answer);
-    driven.expect(&document, "DELETE /ingest/{path}", &[]);
+    driven.expect(&document, "DELETE /ingest/{path}", &["431"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -209,6 +209,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_program_carries_every_plugin_that_can_be_listed() {
+        let mut carried: Vec<_> = Bundled::iter().map(|file| file.trim_end_matches(".wasm").to_owned()).collect();
+        carried.sort();
+        assert_eq!(carried, BundledPlugin::NAMES);
+    }
+
+    #[test]
     fn compiled_plugins_are_kept_where_the_user_keeps_caches() {
         let cache = |variables: &[(&str, &str)]| {
             user_cache(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into()))

@@ -19,7 +19,7 @@ mod reply;
 mod settings;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use exports::millrace::plugin::{about, access, wake};
 use millrace::plugin::http::{self, Pending};
@@ -32,6 +32,9 @@ use settings::{OnError, Settings};
 
 thread_local! {
     static SETTINGS: RefCell<Option<Settings>> = const { RefCell::new(None) };
+    /// Attempts that the service has not been asked about yet: the host lets a plugin have only so many requests at a time. No more than the
+    /// host has attempts open.
+    static WAITING: RefCell<VecDeque<(Attempt, Answer)>> = const { RefCell::new(VecDeque::new()) };
     /// Questions that the service has not answered, by their tickets.
     static OPEN: RefCell<HashMap<u64, (Pending, Answer)>> = RefCell::default();
     static COUNTERS: RefCell<Option<Counters>> = const { RefCell::new(None) };
@@ -70,13 +73,8 @@ impl access::Guest for WebhookAccess {
                 Some(settings) => settings,
                 None => known.insert(Settings::parse(&attempt.settings()).map_err(Error::Invalid)?),
             };
-            match ask(settings, &attempt) {
-                Ok(pending) => {
-                    OPEN.with_borrow_mut(|open| open.insert(pending.ticket(), (pending, answer)));
-                    Ok(())
-                }
-                Err(error) => give(settings, &answer, Err(in_words(&error))),
-            }
+            WAITING.with_borrow_mut(|waiting| waiting.push_back((attempt, answer)));
+            ask_next(settings)
         })
     }
 }
@@ -89,8 +87,32 @@ impl wake::Guest for WebhookAccess {
             Ok(None) => Err("the answer is not there".into()),
             Err(error) => Err(in_words(&error)),
         };
-        SETTINGS.with_borrow(|settings| give(settings.as_ref().ok_or(Error::Closed)?, &answer, said))
+        // Its place is for another.
+        drop(pending);
+        SETTINGS.with_borrow(|settings| {
+            let settings = settings.as_ref().ok_or(Error::Closed)?;
+            give(settings, &answer, said)?;
+            ask_next(settings)
+        })
     }
+}
+
+/// Asks the service about those that wait, as long as there is room for requests.
+fn ask_next(settings: &Settings) -> Result<(), Error> {
+    while let Some((attempt, answer)) = WAITING.with_borrow_mut(VecDeque::pop_front) {
+        match ask(settings, &attempt) {
+            Ok(pending) => {
+                OPEN.with_borrow_mut(|open| open.insert(pending.ticket(), (pending, answer)));
+            }
+            // An answer to another makes room.
+            Err(Error::Overloaded(_)) if OPEN.with_borrow(|open| !open.is_empty()) => {
+                WAITING.with_borrow_mut(|waiting| waiting.push_front((attempt, answer)));
+                break;
+            }
+            Err(error) => give(settings, &answer, Err(in_words(&error)))?,
+        }
+    }
+    Ok(())
 }
 
 /// Sends the question.

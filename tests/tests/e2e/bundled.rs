@@ -70,8 +70,9 @@ impl Service {
         let heard = asked.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                let heard = heard.clone();
                 // A client that goes away is no affair of the test.
-                let _ = answer(stream, &heard);
+                std::thread::spawn(move || answer(stream, &heard));
             }
         });
         Self { address, asked }
@@ -97,7 +98,8 @@ fn answer(mut stream: TcpStream, heard: &Mutex<Vec<Value>>) -> std::io::Result<(
         let mut body = vec![0; length];
         reader.read_exact(&mut body)?;
         let question: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let good = question["action"] == "publish" || question["query"]["token"] == "good";
+        let good = question["action"] == "publish"
+            || question["query"]["token"].as_str().is_some_and(|token| token.starts_with("good"));
         heard.lock().expect("nobody panics").push(question);
         let reply = if good { json!({ "allow": true }) } else { json!({ "allow": false, "reason": "not paid" }) };
         let reply = reply.to_string();
@@ -128,6 +130,15 @@ fn a_service_says_who_may_publish_and_play() {
     let plays: Vec<_> = asked.iter().filter(|question| question["query"]["token"] == "good").collect();
     assert_eq!(plays.len(), 1, "{asked:#?}");
     assert_eq!((&plays[0]["broadcast"], &plays[0]["protocol"]), (&"live/me".into(), &"hls".into()));
+    // More at a time than a plugin may have requests: they wait for their turn.
+    std::thread::scope(|scope| {
+        let ask = |n: usize| master(&server, &client, "live/me", &format!("?token=good-{n}"));
+        let all: Vec<_> = (0..40).map(|n| scope.spawn(move || ask(n))).collect();
+        for one in all {
+            let (status, said) = one.join().expect("it is answered");
+            assert_eq!(status, 200, "{said}");
+        }
+    });
     publisher.finish();
     server.stop();
 }

@@ -30,10 +30,12 @@ use millrace::plugin::types::{Entry, Error};
 use reply::Decision;
 use settings::{OnError, Settings};
 
+/// So many attempts wait: as many as the host has open. Whoever has waited longer than all of them is not waited for any more.
+const MOST_WAITING: usize = 256;
+
 thread_local! {
     static SETTINGS: RefCell<Option<Settings>> = const { RefCell::new(None) };
-    /// Attempts that the service has not been asked about yet: the host lets a plugin have only so many requests at a time. No more than the
-    /// host has attempts open.
+    /// Attempts that the service has not been asked about yet: the host lets a plugin have only so many requests at a time.
     static WAITING: RefCell<VecDeque<(Attempt, Answer)>> = const { RefCell::new(VecDeque::new()) };
     /// Questions that the service has not answered, by their tickets.
     static OPEN: RefCell<HashMap<u64, (Pending, Answer)>> = RefCell::default();
@@ -73,7 +75,13 @@ impl access::Guest for WebhookAccess {
                 Some(settings) => settings,
                 None => known.insert(Settings::parse(&attempt.settings()).map_err(Error::Invalid)?),
             };
-            WAITING.with_borrow_mut(|waiting| waiting.push_back((attempt, answer)));
+            let oldest = WAITING.with_borrow_mut(|waiting| {
+                waiting.push_back((attempt, answer));
+                if waiting.len() > MOST_WAITING { waiting.pop_front() } else { None }
+            });
+            if let Some((_, answer)) = oldest {
+                give(settings, &answer, Err("too many wait for it".into()))?;
+            }
             ask_next(settings)
         })
     }
